@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+#   make               build/dnstap-bpf
+#   sudo make run      install what is missing, build, and tap this host to the terminal
+#   sudo make check    install what the tests need, build, and run every test
+#   make clean
+#
+# BUILD=dir puts everything elsewhere; V=1 shows the commands; SINKS='...' is what `run` sends to.
+
+BUILD   ?= build
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
+PYTHON  ?= /usr/bin/python3
+SINKS   ?= - full
+
+# The version comes from git's tags and commits; without git it is this one.
+RELEASE := 0.1.0
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//; s/^\([0-9a-f]\{7,\}\)/$(RELEASE)-g\1/'),$(RELEASE))
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wvla -Wwrite-strings -Wundef
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -Wl,-z,relro,-z,now -pie
+CFLAGS  ?= -O2 -g
+SANITIZE :=
+override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) $(SANITIZE)
+override CPPFLAGS += -I user -I bpf -I $(BUILD)/bpf -I $(BUILD)/proto
+LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lpthread
+
+ROOMS   := base wire exchange dnstap sink capture agent
+SOURCES := $(foreach room,$(ROOMS),$(sort $(wildcard user/$(room)/*.c)))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/proto/dnstap.pb-c.o
+TESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c)))
+
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
+
+# What root makes on behalf of a user belongs to the user.
+own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
+
+.PHONY: all run check unit e2e sanitize floors clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/dnstap-bpf
+
+run:
+	$(Q)scripts/install-deps build
+	$(Q)$(MAKE) --no-print-directory all; status=$$?; $(own); exit $$status
+	$(Q)exec scripts/run-until-interrupted $(BUILD)/dnstap-bpf $(SINKS)
+
+check:
+	$(Q)scripts/install-deps test
+	$(Q)scripts/check; status=$$?; $(own); exit $$status
+
+floors:
+	$(Q)scripts/check-floors
+
+unit: $(TESTS)
+	$(Q)scripts/run-unit $(TESTS)
+
+clean:
+	$(Q)rm -rf $(BUILD)
+
+$(BUILD)/dnstap-bpf: $(OBJECTS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The version is compiled into one object, which is built again when it changes.
+$(BUILD)/user/agent/run.o: CPPFLAGS += -DVERSION='"$(VERSION)"'
+$(BUILD)/user/agent/run.o: $(BUILD)/version
+$(BUILD)/version: FORCE
+	$(Q)mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+.PHONY: FORCE
+
+$(BUILD)/%.o: %.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(HARDENING) -MMD -MP -c -o $@ $<
+
+$(BUILD)/user/capture/loader.o: $(BUILD)/bpf/capture.skel.h
+$(BUILD)/tests/bpf/%.o: $(BUILD)/bpf/capture.skel.h
+$(BUILD)/user/dnstap/message.o $(BUILD)/tests/unit/test_dnstap_message.o: $(BUILD)/proto/dnstap.pb-c.h
+
+$(BUILD)/proto/dnstap.pb-c.c $(BUILD)/proto/dnstap.pb-c.h &: proto/dnstap.proto
+	$(Q)mkdir -p $(@D)
+	$(call say,PROTOC,$<)protoc-c --c_out=$(@D) -I proto $<
+
+# Generated code is not ours to warn about.
+$(BUILD)/proto/dnstap.pb-c.o: $(BUILD)/proto/dnstap.pb-c.c
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) -O2 -g -std=c11 -fPIE $(SANITIZE) -c -o $@ $<
+
+# clang has no path to the multiarch headers when the target is BPF.
+BPF_INCLUDES := -I bpf -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
+$(BUILD)/bpf/capture.bpf.o: bpf/capture.bpf.c $(wildcard bpf/*.h)
+	$(Q)mkdir -p $(@D)
+	$(call say,BPF,$<)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror $(BPF_INCLUDES) -c -o $@.full $<
+	$(Q)$(BPFTOOL) gen object $@ $@.full
+
+$(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name capture >$@
+
+# A test is one program linked with every room but main.
+TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+-include $(OBJECTS:.o=.d) $(TESTS:=.d)

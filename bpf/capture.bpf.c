@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * The socket filter: decide, stamp, copy into the ring, count. It always returns 0, so nothing is
+ * ever queued on the socket it is attached to. Two programs, one for each kind of ring, share all
+ * but the output; the loader loads one of them.
+ *
+ * It must load on Linux 5.10: no atomics that return a value, no bpf_loop, no dynptr.
+ */
+#include "record.h"
+#include "parse.bpf.h"
+
+enum {
+	FRAGMENT_RATE = 1000,  /* later fragments of unknown datagrams, per CPU and second ... */
+	FRAGMENT_BURST = 256,  /* ... and at once */
+	NS_PER_SECOND = 1000000000,
+};
+
+/* Set by the loader before loading. */
+const volatile __u64 watched[RECORD_PORT_WORDS]; /* a bit a port */
+const volatile __u16 tap_id;
+const volatile bool clamp; /* no sink wants bytes: headers and question suffice */
+
+/* Set to 1 by the reader before it blocks; whoever outputs first rings the doorbell. */
+struct {
+	__u32 armed;
+	__u32 padding[31];
+} control SEC(".data.control");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* set by the loader */
+} ring SEC(".maps");
+
+/* Holds no data worth reading: its wake-up is what counts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} doorbell SEC(".maps");
+
+/* Indexed by CPU, not per-CPU maps: mapped into user space, or larger than 32 KiB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* possible CPUs, set by the loader, as for scratch */
+	__type(key, __u32);
+	__type(value, struct kernel_counts);
+} counts SEC(".maps");
+
+struct scratch {
+	struct record record;
+	__u8 bytes[RECORD_BYTES_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Datagrams whose first fragment was on a watched port. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096); /* at least 256 a possible CPU, set by the loader */
+	__type(key, struct fragment_key);
+	__type(value, __u8);
+} fragments SEC(".maps");
+
+struct bucket {
+	__u64 filled; /* ns */
+	__u64 tokens;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} buckets SEC(".maps");
+
+static __always_inline bool is_watched(__u16 port)
+{
+	return watched[port / 64] >> (port % 64) & 1;
+}
+
+static __always_inline bool take_token(__u64 now)
+{
+	__u32 zero = 0;
+	struct bucket *b = bpf_map_lookup_elem(&buckets, &zero);
+
+	if (!b)
+		return false;
+	__u64 gained = (now - b->filled) / (NS_PER_SECOND / FRAGMENT_RATE);
+
+	if (gained) {
+		b->tokens = gained > FRAGMENT_BURST - b->tokens ? FRAGMENT_BURST : b->tokens + gained;
+		b->filled = now;
+	}
+	if (!b->tokens)
+		return false;
+	b->tokens--;
+	return true;
+}
+
+/* A first fragment on a watched port opens the way for those that follow. */
+static __always_inline bool fragment_wanted(
+	const struct headers *h, struct kernel_counts *c, __u64 now)
+{
+	if (h->has_ports) {
+		__u8 seen = 1;
+
+		if (!is_watched(h->src_port) && !is_watched(h->dst_port))
+			return false;
+		bpf_map_update_elem(&fragments, &h->key, &seen, BPF_ANY);
+		return true;
+	}
+	if (bpf_map_lookup_elem(&fragments, &h->key) || take_token(now))
+		return true;
+	c->fragments_refused++;
+	return false;
+}
+
+/* A TCP segment without data that opens or ends nothing. */
+static __always_inline bool is_empty_segment(struct __sk_buff *skb, const struct headers *h)
+{
+	__u8 offset_flags[2];
+
+	if (h->protocol != IPPROTO_TCP || !h->end)
+		return false;
+	if (bpf_skb_load_bytes(skb, h->l4 + 12, offset_flags, sizeof(offset_flags)))
+		return false;
+	return !(offset_flags[1] & TCP_FIN_SYN_RST) &&
+		h->l4 + (offset_flags[0] >> 4) * 4 >= h->end;
+}
+
+/* How many bytes of the packet are wanted, 0 for a packet that is not. */
+static __always_inline __u32 decide(
+	struct __sk_buff *skb, struct kernel_counts **ret_counts, __u32 *cpu, __u64 *now)
+{
+	struct headers h = {};
+
+	if (!parse_headers(skb, &h))
+		return 0;
+	if (!h.fragment && !is_watched(h.src_port) && !is_watched(h.dst_port))
+		return 0;
+	*cpu = bpf_get_smp_processor_id();
+	*now = bpf_ktime_get_ns();
+	struct kernel_counts *c = bpf_map_lookup_elem(&counts, cpu);
+
+	if (!c)
+		return 0;
+	*ret_counts = c;
+	if (h.fragment) {
+		if (!fragment_wanted(&h, c, *now))
+			return 0;
+	} else if (is_empty_segment(skb, &h)) {
+		c->empty_segments++;
+		return 0;
+	}
+	c->matched++;
+	if (clamp && !h.fragment && h.protocol == IPPROTO_UDP && !skb->gso_size) {
+		__u32 most = h.l4 + 8 + RECORD_CLAMP_PAYLOAD;
+
+		return skb->len < most ? skb->len : most;
+	}
+	return skb->len;
+}
+
+static __always_inline void fill_record(struct __sk_buff *skb, struct record *r, __u64 now)
+{
+	r->time = now;
+	r->ifindex = skb->ifindex;
+	r->wire = skb->len;
+	r->offset = 0;
+	r->tap = tap_id;
+	r->ethertype = bpf_ntohs(skb->protocol);
+	r->vlan_tci = skb->vlan_tci;
+	r->gso_size = skb->gso_size;
+	r->flags = (skb->pkt_type & RECORD_PACKET_TYPE) | (skb->vlan_present ? RECORD_VLAN : 0);
+	r->version = RECORD_VERSION;
+}
+
+static __always_inline void ring_doorbell(void)
+{
+	__u64 nothing = 0;
+
+	if (!control.armed)
+		return;
+	control.armed = 0;
+	bpf_ringbuf_output(&doorbell, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
+}
+
+/* The bytes from record->offset on into this CPU's scratch, and from there into a ring. */
+static __always_inline long output_part(
+	struct __sk_buff *skb, struct record *r, __u32 wanted, __u32 cpu, bool perf)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	__u32 have = wanted - r->offset;
+
+	if (!s)
+		return -1;
+	if (have > RECORD_BYTES_MAX)
+		have = RECORD_BYTES_MAX;
+	barrier_var(have);
+	if (have < 1 || have > RECORD_BYTES_MAX)
+		return -1;
+	if (bpf_skb_load_bytes(skb, r->offset, s->bytes, have))
+		return -1;
+	r->have = have;
+	s->record = *r;
+	if (perf)
+		return bpf_perf_event_output(
+			skb, &events, BPF_F_CURRENT_CPU, s, sizeof(*r) + have);
+	return bpf_ringbuf_output(&ring, s, sizeof(*r) + have, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline long output_rest(
+	struct __sk_buff *skb, struct record *r, __u32 wanted, __u32 cpu, bool perf)
+{
+	for (int i = 1; i < RECORD_PARTS_MAX && r->offset + r->have < wanted; i++) {
+		long err;
+
+		r->offset += r->have;
+		err = output_part(skb, r, wanted, cpu, perf);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* The commonest output of all: header from the stack, packet bytes appended by the helper. */
+static __always_inline long output_appended(struct __sk_buff *skb, struct record *r, __u32 wanted)
+{
+	r->have = wanted < RECORD_BYTES_MAX ? wanted : RECORD_BYTES_MAX;
+	return bpf_perf_event_output(skb, &events, BPF_F_CURRENT_CPU | (__u64)r->have << 32, r,
+		sizeof(*r));
+}
+
+static __always_inline int capture(struct __sk_buff *skb, bool perf)
+{
+	struct kernel_counts *c = NULL;
+	struct record r;
+	__u64 now = 0;
+	__u32 cpu = 0;
+	__u32 wanted = decide(skb, &c, &cpu, &now);
+	long err;
+
+	if (!wanted || !c)
+		return 0;
+	fill_record(skb, &r, now);
+	err = perf ? output_appended(skb, &r, wanted) : output_part(skb, &r, wanted, cpu, false);
+	if (!err && wanted > RECORD_BYTES_MAX)
+		err = output_rest(skb, &r, wanted, cpu, perf);
+	if (err)
+		c->ring_full++;
+	ring_doorbell();
+	return 0;
+}
+
+SEC("socket")
+int capture_perf(struct __sk_buff *skb)
+{
+	return capture(skb, true);
+}
+
+SEC("socket")
+int capture_ring(struct __sk_buff *skb)
+{
+	return capture(skb, false);
+}
+
+/* bpf_perf_event_output is for GPL-compatible programs only. */
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What this kernel and this user can do: the only good reasons for skipping a required test.
+
+Each probe tries the thing itself, without the tap, and returns "" or why it cannot be done.
+"""
+
+import ctypes
+import functools
+import os
+import struct
+
+import netns
+
+SYS_BPF, SYS_PERF_EVENT_OPEN = {"x86_64": (321, 298), "aarch64": (280, 241)}.get(
+    os.uname().machine, (0, 0))
+BPF_MAP_CREATE, BPF_PROG_LOAD = 0, 5
+BPF_PROG_TYPE_SOCKET_FILTER, BPF_MAP_TYPE_RINGBUF = 1, 27
+PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT, PERF_SAMPLE_RAW = 1, 10, 1 << 10
+RETURN_0 = struct.pack("<BBhiBBhi", 0xb7, 0, 0, 0, 0x95, 0, 0, 0)  # r0 = 0; exit
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _descriptor(what: str, number: int, *arguments) -> str:
+    """Calls what returns a descriptor, closes it; "" or the error."""
+    if not number:
+        return f"{what}: no system call number known for {os.uname().machine}"
+    result = _libc.syscall(number, *arguments)
+    if result < 0:
+        return f"{what}: {os.strerror(ctypes.get_errno())}"
+    os.close(result)
+    return ""
+
+
+def _bpf(what: str, command: int, attributes: bytes) -> str:
+    block = ctypes.create_string_buffer(attributes, 128)
+    return _descriptor(what, SYS_BPF, command, block, 128)
+
+
+@functools.lru_cache(None)
+def namespaces() -> str:
+    try:
+        with netns.Namespace() as one, netns.Namespace() as two:
+            netns.join(one, "probe0", two, "probe1")
+    except (RuntimeError, OSError) as error:
+        return f"network namespaces: {error}"
+    return ""
+
+
+@functools.lru_cache(None)
+def bpf() -> str:
+    program = ctypes.create_string_buffer(RETURN_0, 16)
+    license_text = ctypes.create_string_buffer(b"GPL")
+    return _bpf("loading a BPF socket filter", BPF_PROG_LOAD,
+                struct.pack("<IIQQIIQII", BPF_PROG_TYPE_SOCKET_FILTER, 2,
+                            ctypes.addressof(program), ctypes.addressof(license_text),
+                            0, 0, 0, 0, 0))
+
+
+@functools.lru_cache(None)
+def ring_bpf() -> str:
+    return _bpf("a BPF ring buffer", BPF_MAP_CREATE,
+                struct.pack("<IIII", BPF_MAP_TYPE_RINGBUF, 0, 0, 65536))
+
+
+@functools.lru_cache(None)
+def ring_perf() -> str:
+    attributes = struct.pack("<IIQQQ", PERF_TYPE_SOFTWARE, 64, PERF_COUNT_SW_BPF_OUTPUT, 1,
+                             PERF_SAMPLE_RAW)
+    block = ctypes.create_string_buffer(attributes, 128)
+    return _descriptor("a perf ring for BPF output", SYS_PERF_EVENT_OPEN, block, -1, 0, -1, 0)
+
+
+@functools.lru_cache(None)
+def root() -> str:
+    return "" if os.geteuid() == 0 else "root: these tests do not run as root"
+
+
+ALL = {"root": root, "namespaces": namespaces, "bpf": bpf, "ring_bpf": ring_bpf,
+       "ring_perf": ring_perf}

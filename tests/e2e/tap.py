@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tap under test as a child process, and the equations its ledger must satisfy."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from netns import Namespace
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 20
+STOP_SECONDS = 20
+NOBODY = 65534
+
+PACKET_OUT = ("datagrams", "segments", "fragments")
+PACKET_REASONS = ("packet_truncated", "packet_malformed", "packet_other", "duplicates")
+MESSAGE_IN = ("datagrams", "datagrams_split", "reassembled", "stream_messages")
+MESSAGE_REASONS = ("dns_short", "dns_truncated", "dns_malformed")
+FRAME_REASONS = ("transit", "multicast", "own", "frame_oversize")
+SINK_OUT = ("confirmed", "unconfirmed", "written", "queued", "lost_queue_full", "lost_undelivered")
+
+
+def binary() -> Path:
+    path = Path(os.environ.get("DNSTAP_BPF", REPOSITORY / "build" / "dnstap-bpf")).resolve()
+    assert path.exists(), f"{path} is not there: run `make` first"
+    return path
+
+
+def unprivileged(command: list) -> list:
+    """The same command as a user without any capability."""
+    if os.geteuid():
+        return command
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+            "--inh-caps=-all", "--no-new-privs", "--", *command]
+
+
+@dataclass
+class Result:
+    """How the tap ended and what it said."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+    ledger: Dict[str, int] = field(default_factory=dict)
+    sinks: List[dict] = field(default_factory=list)
+    balanced: Optional[bool] = None
+
+    @property
+    def lines(self) -> List[str]:
+        return self.stderr.splitlines()
+
+
+def check_balance(result: Result) -> None:
+    """The equations of user/base/ledger.h and sink.h, worked out here from the numbers."""
+    count = result.ledger
+
+    def total(*names: str) -> int:
+        return sum(count[name] for name in names)
+
+    text = json.dumps({name: value for name, value in count.items() if value})
+    assert result.balanced is True, text
+    assert count["matched"] == total("recorded", "ring_full"), text
+    assert count["recorded"] == total(*PACKET_OUT, *PACKET_REASONS), text
+    assert total(*MESSAGE_IN) == total("messages", *MESSAGE_REASONS), text
+    assert count["messages"] == total("frames", *FRAME_REASONS), text
+    for sink in result.sinks:
+        assert sink["offered"] == count["frames"], f"{sink} {text}"
+        assert sink["offered"] == sum(sink[name] for name in SINK_OUT), str(sink)
+        assert sink["written"] == sink["queued"] == 0, str(sink)
+
+
+class Tap:
+    """A running dnstap-bpf. Use it with `with`; stop() gives the result."""
+
+    def __init__(self, folder: Path, *words, space: Optional[Namespace] = None,
+                 nobody: bool = False, program: Optional[Path] = None, stdout=None) -> None:
+        number = sum(1 for _ in folder.glob("tap*.err"))
+        self.err, self.out = folder / f"tap{number}.err", folder / f"tap{number}.out"
+        self.ledger_file = folder / f"tap{number}.json"
+        command = [str(word) for word in (program or binary(), "--ledger", self.ledger_file,
+                                          *words)]
+        command = unprivileged(command) if nobody else command
+        with open(self.err, "wb") as err, open(self.out, "wb") as out:
+            self.process = subprocess.Popen(
+                space.command(*command) if space else command, stdin=subprocess.DEVNULL,
+                stdout=out if stdout is None else stdout, stderr=err)
+
+    def __enter__(self) -> "Tap":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    @property
+    def stderr(self) -> str:
+        return self.err.read_text(errors="replace")
+
+    def wait_watching(self) -> "Tap":
+        """Until it says that it watches."""
+        deadline = time.monotonic() + START_SECONDS
+        while "watching" not in self.stderr:
+            ended = self.process.poll()
+            assert ended is None, f"the tap ended with {ended}: {self.stderr}"
+            assert time.monotonic() < deadline, f"the tap never said `watching`: {self.stderr}"
+            time.sleep(0.005)
+        return self
+
+    def stop(self, number: int = signal.SIGINT) -> Result:
+        assert self.process.poll() is None, f"the tap ended by itself: {self.stderr}"
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self, seconds: float = STOP_SECONDS) -> Result:
+        """Until it ends by itself."""
+        status = self.process.wait(seconds)
+        result = Result(status, self.out.read_bytes(), self.stderr)
+        if self.ledger_file.exists():
+            read = json.loads(self.ledger_file.read_text())
+            result.ledger, result.sinks = read["ledger"], read["sinks"]
+            result.balanced = read["balanced"]
+        return result
+
+
+def stop_balanced(tap: Tap, number: int = signal.SIGINT) -> Result:
+    """Stops a tap that must end well: status 0 and a ledger that adds up."""
+    result = tap.stop(number)
+    assert result.status == 0, f"status {result.status}: {result.stderr}"
+    check_balance(result)
+    return result
+
+
+def replay(folder: Path, capture: Path, *words, status: int = 0, **options) -> Result:
+    """Replays a capture file to its end."""
+    with Tap(folder, "-r", capture, *words, **options) as tap:
+        result = tap.wait(60)
+    assert result.status == status, f"status {result.status}: {result.stderr}"
+    return result

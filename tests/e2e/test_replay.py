@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Replays of capture files, as a user without privileges: the same pipeline, nothing lost."""
+
+import base64
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+import captures
+from collectors import Collector, golang_dnstap, read_with
+from frames import decode, read_file, read_messages
+from packets import ETHERNET, RAW_IP, pcap, pcapng
+from tap import REPOSITORY, check_balance, replay
+
+DATA = REPOSITORY / "tests" / "data"
+TALKS = sorted(name for name in captures.files() if name.startswith(("talk", "tags")))
+ROLES = ("auth", "client", "resolver", "forwarder", "stub", "tool")
+ODD_COUNTS = ("dns_short", "dns_malformed")
+
+
+@pytest.fixture
+def run(folder, readable_program):
+    """run(capture, *words) replays as nobody; the capture may be a name in tests/data."""
+    def start(capture, *words, **options):
+        path = folder / "capture"
+        path.write_bytes(Path(DATA, capture).read_bytes())
+        path.chmod(0o644)
+        return replay(folder, path, *words, nobody=True, program=readable_program, **options)
+
+    return start
+
+
+def precise(name, time):
+    """A time as the file of that name can hold it: microseconds in a plain pcap."""
+    exact = name.endswith("pcapng") or "nanoseconds" in name
+    return time if exact or time is None else time // 1000 * 1000
+
+
+def check_talk(name, messages):
+    """Every message of the talk, in its order, all fields."""
+    expected = captures.talk().expected
+    assert [message.type for message in messages] == [one.type for one in expected]
+    for message, one in zip(messages, expected):
+        assert message.wire == one.wire
+        assert (message.query_address, message.response_address) == (one.client, one.server)
+        assert (message.query_port, message.response_port) == (one.client_port, 53)
+        assert (message.family, message.protocol) == (2 if ":" in one.client else 1, 1)
+        assert message.query_time == precise(name, one.query_time), one
+        assert message.response_time == precise(name, one.response_time), one
+
+
+def test_data_is_what_the_generator_makes():
+    for name, content in captures.files().items():
+        assert Path(DATA, name).read_bytes() == content, f"run captures.py for {name}"
+
+
+@pytest.mark.parametrize("name", TALKS)
+def test_talk(run, folder, name):
+    """Each link type in pcap and pcapng."""
+    result = run(name, f"file://{folder}/x.fstrm", "full")
+    check_talk(name, read_messages(folder / "x.fstrm"))
+    check_balance(result)
+    count = result.ledger
+    assert (count["queries"], count["responses"]) == (20, 18)
+    assert (count["responses_matched"], count["responses_unmatched"]) == (16, 2)
+    assert (count["queries_answered"], count["queries_unanswered"]) == (16, 2)
+    assert (count["queries_retried"], count["queries_evicted"]) == (2, 0)
+    assert result.sinks[0]["confirmed"] == 38
+
+
+def test_to_a_collector(run, folder):
+    """A replay goes to sockets as well, and waits for the collector to take everything."""
+    with golang_dnstap(folder / "out", path=folder / "s") as collector:
+        (folder / "s").chmod(0o777)
+        result = run("talk-ethernet.pcap", f"unix://{folder}/s", "full")
+        check_talk("talk-ethernet.pcap", [decode(frame) for frame in collector.wait_frames(38)])
+    assert result.sinks[0]["confirmed"] == 38
+
+
+def test_no_collector(run, folder):
+    """A replay that could not deliver says so with its status, in bounded time."""
+    result = run("talk-ethernet.pcap", f"unix://{folder}/s", "full", status=1)
+    check_balance(result)
+    assert result.sinks[0]["lost_undelivered"] == 38
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_fixed_roles(run, folder, role):
+    """--role decides every type."""
+    run("talk-raw.pcap", "--role", role, f"file://{folder}/x.fstrm", "full")
+    types = {message.type for message in read_messages(folder / "x.fstrm")}
+    assert types == {role.upper() + "_QUERY", role.upper() + "_RESPONSE"}
+
+
+@pytest.mark.parametrize("role", ("auto",) + ROLES)
+@pytest.mark.parametrize("full", (["full"], []))
+def test_text_is_golang_dnstaps(run, folder, role, full):
+    """The lines sink prints what `dnstap -q` prints of the same messages, to the byte."""
+    result = run("talk-ethernet.pcapng", "--role", role, f"file://{folder}/x.fstrm", *full, "-",
+                 *full)
+    assert result.stdout.decode() == read_with("dnstap", "-q", "-r", folder / "x.fstrm")
+    assert result.stdout.count(b"\n") == 38
+
+
+def test_json(run, folder):
+    """golang-dnstap's keys, the message in base64, and the question in words."""
+    name = "talk-ethernet.pcapng"
+    result = run(name, "--identity", 'a "quoted" \\ name', "--format", "json", "-", "full",
+                 f"file://{folder}/x.fstrm", "full")
+    golang = read_with("dnstap", "-j", "-r", folder / "x.fstrm").splitlines()
+    lines = result.stdout.decode("ascii").splitlines()
+    assert len(lines) == len(golang) == 38
+    for line, other, one in zip(lines, golang, captures.talk().expected):
+        check_json(json.loads(line), json.loads(other), one)
+
+
+def check_json(mine, golang, one):
+    inner, other = mine["message"], golang["message"]
+    direction = "query" if one.type.endswith("QUERY") else "response"
+    assert base64.b64decode(inner.pop(direction + "_wire"), validate=True) == one.wire
+    other.pop(direction + "_message", None)
+    asked = {key: inner.pop(key, None) for key in ("qname", "qtype", "rcode")}
+    assert inner == other
+    assert {key: mine[key] for key in mine if key != "message"} == {
+        key: golang[key] for key in golang if key != "message"}
+    if b"\x03wWw\x07ExAmPlE\x04tEsT\x00" in one.wire:
+        assert asked["qname"] == "wWw.ExAmPlE.tEsT." and asked["qtype"] == "AAAA"
+    if direction == "response" and one.wire[3] & 15 == 5:
+        assert asked["rcode"] == "REFUSED"
+    for key, time in (("query_time", one.query_time), ("response_time", one.response_time)):
+        if time is not None:
+            seconds = datetime.fromtimestamp(time // 10**9, timezone.utc)
+            assert inner[key] == f"{seconds:%Y-%m-%dT%H:%M:%S}.{time % 10**9:09}".rstrip("0") + "Z"
+
+
+def test_odd_packets(run, folder):
+    """Short, malformed and cut packets: counted by reason, never emitted as messages."""
+    result = run("odd-ethernet.pcapng", f"file://{folder}/x.fstrm", "full")
+    check_balance(result)
+    count = result.ledger
+    kinds = [kind for kind, _ in captures.dns_payloads()]
+    for name in ODD_COUNTS:
+        assert count[name] == kinds.count(name), f"{name}: {count}"
+    assert count["packet_malformed"] >= len(list(captures.bad_packets())), count
+    assert count["dns_truncated"] >= 2, count
+    for message in read_messages(folder / "x.fstrm"):
+        assert message.wire is None, f"emitted as if it were whole: {message}"
+
+
+def test_large_capture_loses_nothing(run, folder):
+    """100,000 messages, faster than the file can take them: the queue is waited for."""
+    capture = folder / "large.pcap"
+    capture.write_bytes(pcap(RAW_IP, captures.large(50_000)))
+    result = run(capture, f"file://{folder}/x.fstrm", "full")
+    check_balance(result)
+    frames = read_file(folder / "x.fstrm")
+    assert len(frames) == result.sinks[0]["confirmed"] == 100_000
+    assert result.ledger["responses_matched"] == 50_000
+    last = decode(frames[-1])
+    assert last.query_time == last.response_time - 50_000 and b"n49999" in last.response
+
+
+def test_slow_collector_gets_everything(run, folder):
+    """A replay waits for a collector that takes its time."""
+    capture = folder / "large.pcap"
+    capture.write_bytes(pcapng(ETHERNET, captures.large_ethernet(50_000)))
+    with Collector(folder / "s", pause=0.5) as collector:
+        (folder / "s").chmod(0o777)
+        result = run(capture, f"unix://{folder}/s", "full")
+        assert len(collector.arrivals) == 100_000
+    assert result.sinks[0]["confirmed"] == 100_000
+
+
+def test_capacity_is_kept(run, folder):
+    """More open queries than --max-queries: the oldest are given up, every message is emitted."""
+    result = run("talk-ethernet.pcap", "--max-queries", 1, f"file://{folder}/x.fstrm", "full")
+    check_balance(result)
+    assert result.ledger["queries_evicted"] >= 2
+    assert len(read_file(folder / "x.fstrm")) == 38
+
+
+def test_query_timeout(run, folder):
+    """A response after --query-timeout of packet time is emitted without a query time."""
+    first, last = list(captures.large(1))
+    capture = folder / "slow.pcap"
+    packets = [first, last._replace(time=first.time + 2 * 10**9)]
+    capture.write_bytes(pcap(RAW_IP, packets))
+    for timeout, matched in ((1, 0), (3, 1)):
+        result = run(capture, "--query-timeout", timeout, f"file://{folder}/x.fstrm", "full")
+        assert result.ledger["responses_matched"] == matched
+        answered = read_messages(folder / "x.fstrm")[1]
+        assert answered.query_time == (first.time // 1000 * 1000 if matched else None)
+
+
+def test_cut_capture(run, folder):
+    """A capture file that ends inside a packet: what came before is written whole, status 1."""
+    result = run("cut-inside-packet.pcap", f"file://{folder}/x.fstrm", "full", status=1)
+    said = [line for line in result.lines if str(folder / "capture") in line]
+    assert len(said) == 1 and "truncated" in said[0], result.stderr
+    assert len(read_file(folder / "x.fstrm")) == 37

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bad input: one clear line on standard error, status 2 for usage and 1 at run time."""
+
+import subprocess
+
+import pytest
+
+import frames
+from tap import REPOSITORY, binary, unprivileged
+
+DATA = REPOSITORY / "tests" / "data"
+LIMIT = 20
+PREVIOUS = frames.control(frames.START, frames.CONTENT_TYPE) + frames.control(frames.STOP)
+
+# the words on the command line, and what the line must name
+USAGE = (
+    (["--no-such-option", "-"], "no-such-option"),
+    (["-Q", "-"], "Q"),
+    ([], "sink"),
+    (["udp://127.0.0.1:6000"], "udp"),
+    (["tcp://:6000"], "tcp://:6000"),
+    (["tcp://127.0.0.1:0"], "tcp://127.0.0.1:0"),
+    (["tcp://127.0.0.1:70000"], "70000"),
+    (["unix://" + "/long" * 40], "long"),
+    (["--port", "0", "-"], "port"),
+    (["--port", "70000", "-"], "70000"),
+    (["--port", "53x", "-"], "53x"),
+    (["--port", "", "-"], "port"),
+    (["--port"], "port"),
+    (["full", "-"], "full"),
+    (["-", "full", "full"], "full"),
+    (["/tmp/a", "/tmp/b", "/tmp/a", "full"], "twice"),
+    (["-r", "x.pcap", "-i", "lo", "-"], "-r"),
+    (["--ring", "round", "-"], "round"),
+    (["--ring-size", "many", "-"], "many"),
+    (["--role", "king", "-"], "king"),
+    (["--format", "xml", "-"], "xml"),
+    (["--query-timeout", "0", "-"], "query-timeout"),
+    (["--max-queries", "-1", "-"], "max-queries"),
+)
+
+
+def run(*words, nobody=False, program=None, cwd=None):
+    command = [str(word) for word in (program or binary(), *words)]
+    return subprocess.run(unprivileged(command) if nobody else command, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=LIMIT, cwd=cwd, check=False)
+
+
+def check_one_line(done, status, named):
+    """One line that names what is wrong; nothing on standard output."""
+    lines = done.stderr.splitlines()
+    assert done.returncode == status, f"status {done.returncode}: {done.stderr}"
+    assert len(lines) == 1, done.stderr
+    assert named in lines[0], lines[0]
+    assert lines[0].startswith("dnstap-bpf: "), lines[0]
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("words, named", USAGE, ids=[" ".join(words)[:40] or "nothing"
+                                                     for words, _ in USAGE])
+def test_usage(words, named):
+    check_one_line(run(*words), 2, named)
+
+
+def test_usage_touches_no_file(folder):
+    """A command line that is wrong at its end leaves the file at its beginning alone."""
+    path = folder / "x.fstrm"
+    assert run(f"file://{path}", "full", "udp://nowhere").returncode == 2
+    assert not path.exists()
+
+
+def check_untouched(path):
+    """No file half-written: none, what was there before, or a whole one."""
+    if path.exists():
+        frames.read_file(path)
+
+
+@pytest.mark.parametrize("before", (False, True), ids=("new file", "file that exists"))
+@pytest.mark.parametrize("words, named", (
+    (["-r", "/no/such/capture.pcap"], "/no/such/capture.pcap"),
+    (["-r", "/etc/passwd"], "/etc/passwd"),
+    (["-r", "/dev/null"], "/dev/null"),
+    (["-r", "/"], "/"),
+))
+def test_unreadable_capture(folder, words, named, before):
+    path = folder / "x.fstrm"
+    if before:
+        path.write_bytes(PREVIOUS)
+    check_one_line(run(*words, f"file://{path}", "full"), 1, named)
+    check_untouched(path)
+
+
+@pytest.mark.needs("root", "bpf")
+def test_interface_that_does_not_exist(folder):
+    path = folder / "x.fstrm"
+    check_one_line(run("-i", "nosuch0", f"file://{path}", "full"), 1, "nosuch0")
+    check_untouched(path)
+
+
+@pytest.mark.parametrize("target", ("/no/such/folder/x.fstrm", "/", "/dev/full"))
+def test_file_that_cannot_be_written(target):
+    """/dev/full opens and takes nothing: that too must be said and not look like success."""
+    done = run("-r", DATA / "talk-raw.pcap", f"file://{target}", "full")
+    assert done.returncode == 1, done.stderr
+    assert sum(target in line for line in done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.needs("root")
+def test_no_privilege(folder, readable_program):
+    """Live as an ordinary user: which capability is missing, and no file is made."""
+    path = folder / "x.fstrm"
+    done = run("-i", "lo", f"file://{path}", "full", nobody=True, program=readable_program)
+    check_one_line(done, 1, "CAP_")
+    check_untouched(path)
+
+
+def test_help_and_version():
+    """Both to standard output, status 0; the usage text fits a screen."""
+    usage = run("--help")
+    assert usage.returncode == run("-h").returncode == 0
+    assert 5 < len(usage.stdout.splitlines()) <= 40 and usage.stderr == ""
+    version = run("--version")
+    assert version.returncode == run("-V").returncode == 0
+    assert version.stdout.startswith("dnstap-bpf ") and len(version.stdout.splitlines()) == 1
+
+
+def test_long_option_of_every_short_one():
+    usage = run("--help").stdout
+    for word in ("-i", "-r", "-V", "-h", "--port", "--ring", "--ring-size", "--role", "--identity",
+                 "--query-timeout", "--max-queries", "--format", "--ledger", "full"):
+        assert word in usage, word

@@ -1,0 +1,750 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The sink against collectors of all manners, over real sockets; the good ones read by libfstrm. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fstrm.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sink/sink.h"
+
+enum { FRAMES_MAX = 400 * 1000 };
+
+enum manner {
+	GOOD,
+	NEVER_ACCEPTS,  /* takes the connection, never says ACCEPT */
+	NEVER_READS,    /* does the handshake, then nothing */
+	NEVER_FINISHES, /* reads everything, never says FINISH */
+	RUBBISH,        /* says something else than ACCEPT */
+	HUGE_CONTROL,   /* a control frame of 4 GiB */
+	OTHER_TYPE,     /* accepts another content type only */
+};
+
+struct collector {
+	enum manner manner;
+	uint64_t hang_up_after; /* frames on each connection, then in the middle of the next; 0: never */
+	unsigned int pause_us;  /* after each 100 frames */
+	int listener;
+	pthread_t thread;
+	atomic_bool ending;
+	atomic_int connection; /* the one that is open, -1: none */
+	_Atomic uint64_t received, streams, repeated, disordered;
+	uint64_t last;
+	uint8_t seen[FRAMES_MAX];
+};
+
+/* libfstrm's reader over the collector's connection. */
+
+static fstrm_res no_step(void *arg)
+{
+	(void)arg;
+	return fstrm_res_success;
+}
+
+static fstrm_res read_bytes(void *arg, void *bytes, size_t len)
+{
+	struct collector *c = arg;
+	ssize_t n = len ? recv(c->connection, bytes, len, MSG_WAITALL) : 0;
+
+	if (n == (ssize_t)len)
+		return fstrm_res_success;
+	return n == 0 ? fstrm_res_stop : fstrm_res_failure;
+}
+
+static fstrm_res write_bytes(void *arg, const struct iovec *iov, int count)
+{
+	struct collector *c = arg;
+
+	for (int i = 0; i < count; i++) {
+		if (c->manner == NEVER_FINISHES && c->received)
+			return fstrm_res_success;
+		if (send(c->connection, iov[i].iov_base, iov[i].iov_len, MSG_NOSIGNAL) < 0)
+			return fstrm_res_failure;
+	}
+	return fstrm_res_success;
+}
+
+static struct fstrm_reader *new_reader(struct collector *c)
+{
+	const char *type = c->manner == OTHER_TYPE ? "text/plain" : "protobuf:dnstap.Dnstap";
+	struct fstrm_reader_options *options = fstrm_reader_options_init();
+	struct fstrm_rdwr *rdwr = fstrm_rdwr_init(c);
+	struct fstrm_reader *reader;
+
+	fstrm_rdwr_set_open(rdwr, no_step);
+	fstrm_rdwr_set_close(rdwr, no_step);
+	fstrm_rdwr_set_read(rdwr, read_bytes);
+	fstrm_rdwr_set_write(rdwr, write_bytes);
+	fstrm_reader_options_add_content_type(options, type, strlen(type));
+	reader = fstrm_reader_init(options, &rdwr);
+	fstrm_reader_options_destroy(&options);
+	return reader;
+}
+
+static void note_frame(struct collector *c, const uint8_t *bytes, size_t len)
+{
+	uint64_t number;
+
+	if (len < sizeof(number))
+		return;
+	memcpy(&number, bytes, sizeof(number));
+	if (number >= FRAMES_MAX)
+		return;
+	c->repeated += c->seen[number];
+	c->seen[number] = 1;
+	c->disordered += c->received && number <= c->last;
+	c->last = number;
+	c->received++;
+}
+
+static void read_stream(struct collector *c)
+{
+	struct fstrm_reader *reader = new_reader(c);
+	const uint8_t *bytes;
+	uint64_t frames = 0;
+	size_t len;
+	uint8_t part[10];
+	fstrm_res res;
+
+	while ((res = fstrm_reader_read(reader, &bytes, &len)) == fstrm_res_success) {
+		note_frame(c, bytes, len);
+		if (++frames == c->hang_up_after) {
+			recv(c->connection, part, sizeof(part), MSG_WAITALL);
+			break;
+		}
+		if (c->pause_us && frames % 100 == 0)
+			usleep(c->pause_us);
+	}
+	if (res == fstrm_res_stop && fstrm_reader_close(reader) == fstrm_res_success)
+		c->streams++;
+	fstrm_reader_destroy(&reader);
+}
+
+static void wait_for_end(struct collector *c)
+{
+	while (!c->ending)
+		usleep(1000);
+}
+
+static void serve(struct collector *c)
+{
+	static const uint8_t rubbish[600] = "HTTP/1.1 400 Bad Request\r\n";
+	static const uint8_t huge[8] = {0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+	struct fstrm_reader *reader;
+
+	switch (c->manner) {
+	case NEVER_READS:
+		reader = new_reader(c);
+		fstrm_reader_open(reader);
+		wait_for_end(c);
+		fstrm_reader_destroy(&reader);
+		break;
+	case NEVER_ACCEPTS:
+		wait_for_end(c);
+		break;
+	case RUBBISH:
+		send(c->connection, rubbish, sizeof(rubbish), MSG_NOSIGNAL);
+		usleep(1000);
+		break;
+	case HUGE_CONTROL:
+		send(c->connection, huge, sizeof(huge), MSG_NOSIGNAL);
+		wait_for_end(c);
+		break;
+	default:
+		read_stream(c);
+		if (c->manner == NEVER_FINISHES)
+			wait_for_end(c);
+	}
+}
+
+static void *collect(void *arg)
+{
+	struct collector *c = arg;
+
+	while (!c->ending) {
+		int fd = accept(c->listener, NULL, NULL);
+
+		if (fd < 0)
+			break;
+		c->connection = fd;
+		serve(c);
+		c->connection = -1;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void listen_unix(struct collector *c, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	unlink(path);
+	memcpy(address.sun_path, path, strlen(path));
+	c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(c->listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(c->listener, 8), 0);
+}
+
+/* On a free port of the address, which is returned. */
+static uint16_t listen_tcp(struct collector *c, const char *host)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	bool is_v4 = inet_pton(AF_INET, host, &v4.sin_addr) == 1;
+	struct sockaddr *address = is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
+	socklen_t len = is_v4 ? sizeof(v4) : sizeof(v6);
+
+	if (!is_v4)
+		assert_int_equal(inet_pton(AF_INET6, host, &v6.sin6_addr), 1);
+	c->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->listener < 0 || bind(c->listener, address, len))
+		return 0;
+	assert_int_equal(listen(c->listener, 8), 0);
+	assert_int_equal(getsockname(c->listener, address, &len), 0);
+	return ntohs(is_v4 ? v4.sin_port : v6.sin6_port);
+}
+
+static struct collector *collector_new(enum manner manner)
+{
+	struct collector *c = calloc(1, sizeof(*c));
+
+	assert_non_null(c);
+	c->manner = manner;
+	c->connection = -1;
+	return c;
+}
+
+static void collector_start(struct collector *c)
+{
+	assert_int_equal(pthread_create(&c->thread, NULL, collect, c), 0);
+}
+
+static void collector_stop(struct collector *c)
+{
+	c->ending = true;
+	shutdown(c->listener, SHUT_RDWR);
+	if (c->connection >= 0)
+		shutdown(c->connection, SHUT_RDWR);
+	pthread_join(c->thread, NULL);
+	close(c->listener);
+}
+
+/* The sinks. */
+
+static char directory[] = "/tmp/test-sink-XXXXXX";
+
+static const char *unix_path(char name)
+{
+	static char path[sizeof(directory) + 8];
+
+	snprintf(path, sizeof(path), "%s/%c", directory, name);
+	return path;
+}
+
+static struct sink *open_sink(const char *text, const struct sink_options *options)
+{
+	static struct sink_url url;
+	struct sink *sink = NULL;
+	char error[512] = "";
+
+	if (sink_url_parse(text, &url, error, sizeof(error)) ||
+		sink_new(&url, options, &sink, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_string_equal(sink_url(sink)->text, text);
+	return sink;
+}
+
+static const struct sink_options live = {.queue_size = SINK_QUEUE_DEFAULT, .failure_fd = -1};
+static const struct sink_options replay = {
+	.queue_size = SINK_QUEUE_MIN, .failure_fd = -1, .wait_for_room = true};
+
+static void offer(struct sink *sink, uint64_t from, uint64_t upto)
+{
+	uint8_t frame[700];
+
+	memset(frame, 0x5a, sizeof(frame));
+	for (uint64_t n = from; n < upto; n++) {
+		memcpy(frame, &n, sizeof(n));
+		sink_offer(sink, frame, sizeof(n) + n * 7919 % (sizeof(frame) - sizeof(n)));
+		if (n % 64 == 63)
+			sink_flush(sink);
+	}
+	sink_flush(sink);
+}
+
+static struct sink_counts balanced(const struct sink *sink)
+{
+	struct sink_counts c;
+
+	sink_read_counts(sink, &c);
+	assert_int_equal(c.offered, c.confirmed + c.unconfirmed + c.written + c.queued +
+					    c.lost_queue_full + c.lost_undelivered);
+	assert_in_range(c.queued, 0, c.offered);
+	assert_in_range(c.written, 0, c.offered);
+	return c;
+}
+
+static struct sink_counts stopped(struct sink *sink, uint64_t within_ms)
+{
+	uint64_t began = clock_monotonic();
+	struct sink_counts c;
+
+	sink_stop(sink);
+	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, within_ms);
+	c = balanced(sink);
+	assert_int_equal(c.queued, 0);
+	assert_int_equal(c.written, 0);
+	return c;
+}
+
+/* What a person who reads the counts relies on, and that nothing came twice or out of order. */
+static void agree(const struct sink_counts *c, const struct collector *collector)
+{
+	assert_int_equal(collector->repeated, 0);
+	assert_int_equal(collector->disordered, 0);
+	assert_in_range(collector->received, c->confirmed, c->confirmed + c->unconfirmed);
+}
+
+static bool within(uint64_t ms, const _Atomic uint64_t *count, uint64_t at_least)
+{
+	uint64_t end = clock_monotonic() + ms * NS_PER_MS;
+
+	while (*count < at_least && clock_monotonic() < end)
+		usleep(200);
+	return *count >= at_least;
+}
+
+static bool connected(const struct sink *sink, uint64_t times, uint64_t ms)
+{
+	uint64_t end = clock_monotonic() + ms * NS_PER_MS;
+
+	while (balanced(sink).connections < times && clock_monotonic() < end)
+		usleep(200);
+	return balanced(sink).connections >= times;
+}
+
+static void everything_is_confirmed(const char *text, struct collector *collector)
+{
+	struct sink *sink = open_sink(text, &live);
+	struct sink_counts c;
+
+	collector_start(collector);
+	offer(sink, 0, 40000);
+	c = stopped(sink, SINK_STOP_MS);
+	assert_int_equal(c.confirmed, 40000);
+	assert_int_equal(collector->received, 40000);
+	assert_int_equal(collector->streams, 1);
+	assert_int_equal(c.connections, 1);
+	agree(&c, collector);
+	collector_stop(collector);
+	sink_free(sink);
+	free(collector);
+}
+
+static void unix_collector_gets_all(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+
+	(void)state;
+	listen_unix(c, unix_path('a'));
+	everything_is_confirmed(unix_path('a'), c);
+}
+
+static void tcp_collector_gets_all_by_address_and_by_name(void **state)
+{
+	static const char *const hosts[][2] = {
+		{"127.0.0.1", "127.0.0.1"}, {"127.0.0.1", "localhost"}, {"::1", "[::1]"}};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct collector *c = collector_new(GOOD);
+		uint16_t port = listen_tcp(c, hosts[i][0]);
+
+		if (!port) {
+			print_message("no %s on this machine\n", hosts[i][0]);
+			close(c->listener);
+			free(c);
+			continue;
+		}
+		snprintf(text, sizeof(text), "tcp://%s:%u", hosts[i][1], port);
+		everything_is_confirmed(text, c);
+	}
+}
+
+struct own_socket {
+	_Atomic uint64_t calls;
+	struct sockaddr_in local, remote;
+	int protocol;
+};
+
+static void note_own_socket(
+	void *arg, int protocol, const struct sockaddr *local, const struct sockaddr *remote)
+{
+	struct own_socket *own = arg;
+
+	memcpy(&own->local, local, sizeof(own->local));
+	memcpy(&own->remote, remote, sizeof(own->remote));
+	own->protocol = protocol;
+	own->calls++;
+}
+
+static void the_taps_own_connection_is_told(void **state)
+{
+	struct own_socket own = {0};
+	struct sink_options options = live;
+	struct collector *c = collector_new(GOOD);
+	uint16_t port = listen_tcp(c, "127.0.0.1");
+	struct sink *sink;
+	char text[64];
+
+	(void)state;
+	collector_start(c);
+	options.own_socket = note_own_socket;
+	options.own_socket_arg = &own;
+	snprintf(text, sizeof(text), "tcp://127.0.0.1:%u", port);
+	sink = open_sink(text, &options);
+	assert_true(within(2000, &own.calls, 1));
+	stopped(sink, SINK_STOP_MS);
+	assert_int_equal(own.calls, 1);
+	assert_int_equal(own.protocol, IPPROTO_TCP);
+	assert_int_equal(ntohs(own.remote.sin_port), port);
+	assert_int_equal(own.local.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_int_not_equal(own.local.sin_port, 0);
+	collector_stop(c);
+	sink_free(sink);
+	free(c);
+}
+
+static void an_idle_sink_delivers_within_50_ms(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+	struct sink *sink;
+
+	(void)state;
+	listen_unix(c, unix_path('b'));
+	collector_start(c);
+	sink = open_sink(unix_path('b'), &live);
+	assert_true(connected(sink, 1, 2000));
+	for (uint64_t n = 0; n < 10; n++) {
+		usleep(20000);
+		offer(sink, n, n + 1);
+		assert_true(within(50, &c->received, n + 1));
+	}
+	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 10);
+	collector_stop(c);
+	sink_free(sink);
+	free(c);
+}
+
+static void a_collector_may_come_later(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+	struct sink *sink;
+
+	(void)state;
+	sink = open_sink(unix_path('c'), &live);
+	offer(sink, 0, 1000);
+	usleep(700000);
+	assert_int_equal(balanced(sink).queued, 1000);
+	listen_unix(c, unix_path('c'));
+	collector_start(c);
+	assert_true(within(1000, &c->received, 1000));
+	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 1000);
+	collector_stop(c);
+	sink_free(sink);
+	free(c);
+}
+
+static void an_idle_sink_sees_its_collector_go_and_finds_it_again(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+	struct sink *sink;
+	struct sink_counts counts;
+
+	(void)state;
+	listen_unix(c, unix_path('d'));
+	collector_start(c);
+	sink = open_sink(unix_path('d'), &live);
+	offer(sink, 0, 10);
+	assert_true(within(2000, &c->received, 10));
+	shutdown(c->connection, SHUT_RDWR);
+	assert_true(connected(sink, 2, 1000));
+	assert_int_equal(balanced(sink).unconfirmed, 10);
+	offer(sink, 10, 30);
+	counts = stopped(sink, SINK_STOP_MS);
+	assert_int_equal(counts.confirmed, 20);
+	agree(&counts, c);
+	collector_stop(c);
+	sink_free(sink);
+	free(c);
+}
+
+/* Hangs up in the middle of a frame, again and again. */
+static void nothing_is_lost_or_doubled_by_a_collector_that_hangs_up(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+	struct sink *sink;
+	struct sink_counts counts;
+
+	(void)state;
+	c->hang_up_after = 1117;
+	listen_unix(c, unix_path('e'));
+	collector_start(c);
+	sink = open_sink(unix_path('e'), &live);
+	for (uint64_t n = 0; n < 100000; n += 1000) {
+		offer(sink, n, n + 1000);
+		usleep(10000);
+	}
+	c->hang_up_after = 0;
+	counts = stopped(sink, SINK_STOP_MS);
+	assert_int_equal(counts.offered, 100000);
+	assert_int_equal(counts.lost_queue_full + counts.lost_undelivered, 0);
+	assert_true(counts.connections > 5);
+	agree(&counts, c);
+	collector_stop(c);
+	sink_free(sink);
+	free(c);
+}
+
+/* The ones that do harm, side by side: the exit of all takes the time of one. */
+static void bad_collectors_cost_only_their_own_messages(void **state)
+{
+	static const enum manner manners[] = {NEVER_ACCEPTS, NEVER_READS, NEVER_FINISHES, RUBBISH,
+		HUGE_CONTROL, OTHER_TYPE, GOOD};
+	enum { COUNT = sizeof(manners) / sizeof(manners[0]) };
+	struct collector *c[COUNT];
+	struct sink_counts counts[COUNT];
+	struct sink *sink[COUNT];
+	struct sink_options options = live;
+	uint64_t began;
+
+	(void)state;
+	options.queue_size = 1024 * 1024;
+	for (size_t i = 0; i < COUNT; i++) {
+		c[i] = collector_new(manners[i]);
+		listen_unix(c[i], unix_path((char)('0' + i)));
+		collector_start(c[i]);
+		sink[i] = open_sink(unix_path((char)('0' + i)), &options);
+	}
+	usleep(100000);
+	began = clock_monotonic();
+	for (uint64_t n = 0; n < 2000; n += 500) {
+		for (size_t i = 0; i < COUNT; i++)
+			offer(sink[i], n, n + 500);
+	}
+	/* a live tap's offers do not wait: 14,000 of them, with sanitizers too */
+	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, 1000);
+	for (uint64_t n = 2000; n < 10000; n += 500) {
+		for (size_t i = 0; i < COUNT; i++)
+			offer(sink[i], n, n + 500);
+		usleep(5000);
+	}
+	began = clock_monotonic();
+	for (size_t i = 0; i < COUNT; i++)
+		sink_stop_begin(sink[i]);
+	for (size_t i = 0; i < COUNT; i++) {
+		counts[i] = stopped(sink[i], SINK_STOP_MS + 300);
+		assert_int_equal(counts[i].offered, 10000);
+		agree(&counts[i], c[i]);
+		assert_false(sink_failed(sink[i]));
+	}
+	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, SINK_STOP_MS + 300);
+	for (size_t i = 0; i < COUNT; i++) {
+		collector_stop(c[i]);
+		sink_free(sink[i]);
+		free(c[i]);
+	}
+	/* no handshake, nothing sent */
+	assert_int_equal(counts[0].unconfirmed, 0);
+	assert_int_equal(counts[3].unconfirmed + counts[4].unconfirmed + counts[5].unconfirmed, 0);
+	/* never reads: what the kernel took is unconfirmed, some found the queue full */
+	assert_true(counts[1].unconfirmed > 0 && counts[1].lost_queue_full > 0);
+	assert_int_equal(counts[1].confirmed, 0);
+	/* read all and said nothing: nothing is confirmed, nothing is lost */
+	assert_int_equal(counts[2].unconfirmed, 10000);
+	/* and the good one among them */
+	assert_int_equal(counts[6].confirmed, 10000);
+}
+
+static void without_a_collector_the_exit_is_quick_and_counts(void **state)
+{
+	struct sink *sink = open_sink(unix_path('f'), &live);
+
+	(void)state;
+	offer(sink, 0, 500);
+	usleep(50000);
+	assert_int_equal(stopped(sink, 500).lost_undelivered, 500);
+	sink_free(sink);
+}
+
+static void a_name_that_does_not_resolve_and_a_port_nobody_serves(void **state)
+{
+	static const char *const texts[] = {"tcp://no-such-host.invalid", "tcp://127.0.0.1:1"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct sink *sink = open_sink(texts[i], &live);
+
+		offer(sink, 0, 5);
+		usleep(20000);
+		assert_int_equal(stopped(sink, SINK_STOP_MS + 300).lost_undelivered, 5);
+		sink_free(sink);
+	}
+}
+
+static void a_replay_waits_for_a_slow_collector(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+	struct sink *sink;
+
+	(void)state;
+	c->pause_us = 1000;
+	listen_unix(c, unix_path('g'));
+	sink = open_sink(unix_path('g'), &replay);
+	collector_start(c);
+	offer(sink, 0, 50000);
+	assert_int_equal(stopped(sink, 20000).confirmed, 50000);
+	assert_int_equal(c->received, 50000);
+	collector_stop(c);
+	sink_free(sink);
+	free(c);
+}
+
+static void *stop_soon(void *arg)
+{
+	usleep(200000);
+	sink_stop_begin(arg);
+	return NULL;
+}
+
+/* The queue is full, nobody comes, and the exit begins: the waiting offer returns. */
+static void a_replay_that_waits_can_be_stopped(void **state)
+{
+	struct sink *sink = open_sink(unix_path('h'), &replay);
+	struct sink_counts counts;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, stop_soon, sink), 0);
+	offer(sink, 0, 2000);
+	pthread_join(thread, NULL);
+	counts = stopped(sink, SINK_WRITE_MS + 300);
+	assert_int_equal(counts.offered, 2000);
+	assert_true(counts.lost_queue_full > 0 && counts.lost_undelivered > 0);
+	sink_free(sink);
+}
+
+struct watcher {
+	struct sink *sink;
+	atomic_bool ending;
+	_Atomic uint64_t looks, wrong;
+};
+
+static void *watch_counts(void *arg)
+{
+	struct watcher *w = arg;
+	struct sink_counts c;
+
+	while (!w->ending) {
+		sink_read_counts(w->sink, &c);
+		w->wrong += c.offered != c.confirmed + c.unconfirmed + c.written + c.queued +
+						 c.lost_queue_full + c.lost_undelivered ||
+			    c.queued > c.offered || c.written > c.offered;
+		w->looks++;
+	}
+	return NULL;
+}
+
+static void the_counts_hold_at_every_moment(void **state)
+{
+	struct collector *c = collector_new(GOOD);
+	struct watcher w = {0};
+	struct sink_counts counts;
+	pthread_t thread;
+
+	(void)state;
+	c->hang_up_after = 5003;
+	listen_unix(c, unix_path('i'));
+	collector_start(c);
+	w.sink = open_sink(unix_path('i'), &live);
+	assert_int_equal(pthread_create(&thread, NULL, watch_counts, &w), 0);
+	offer(w.sink, 0, 60000);
+	counts = stopped(w.sink, SINK_STOP_MS + 300);
+	w.ending = true;
+	pthread_join(thread, NULL);
+	assert_true(w.looks > 0);
+	assert_int_equal(w.wrong, 0);
+	agree(&counts, c);
+	collector_stop(c);
+	sink_free(w.sink);
+	free(c);
+}
+
+static void queue_sizes_are_checked(void **state)
+{
+	struct sink_options options = live;
+	struct sink_url url;
+	struct sink *sink;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(sink_url_parse("/tmp/x", &url, error, sizeof(error)), 0);
+	options.queue_size = SINK_QUEUE_MIN - 1;
+	assert_int_equal(sink_new(&url, &options, &sink, error, sizeof(error)), -EINVAL);
+	options.queue_size = (size_t)SINK_QUEUE_MAX + 1;
+	assert_int_equal(sink_new(&url, &options, &sink, error, sizeof(error)), -EINVAL);
+}
+
+static int make_directory(void **state)
+{
+	(void)state;
+	log_set_level(LOG_ERROR);
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_directory(void **state)
+{
+	(void)state;
+	for (const char *name = "abcdefghi0123456"; *name; name++)
+		unlink(unix_path(*name));
+	return rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unix_collector_gets_all),
+		cmocka_unit_test(tcp_collector_gets_all_by_address_and_by_name),
+		cmocka_unit_test(the_taps_own_connection_is_told),
+		cmocka_unit_test(an_idle_sink_delivers_within_50_ms),
+		cmocka_unit_test(a_collector_may_come_later),
+		cmocka_unit_test(an_idle_sink_sees_its_collector_go_and_finds_it_again),
+		cmocka_unit_test(nothing_is_lost_or_doubled_by_a_collector_that_hangs_up),
+		cmocka_unit_test(bad_collectors_cost_only_their_own_messages),
+		cmocka_unit_test(without_a_collector_the_exit_is_quick_and_counts),
+		cmocka_unit_test(a_name_that_does_not_resolve_and_a_port_nobody_serves),
+		cmocka_unit_test(a_replay_waits_for_a_slow_collector),
+		cmocka_unit_test(a_replay_that_waits_can_be_stopped),
+		cmocka_unit_test(the_counts_hold_at_every_moment),
+		cmocka_unit_test(queue_sizes_are_checked),
+	};
+
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}

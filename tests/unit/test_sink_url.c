@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/url.h"
+
+static char error[512];
+
+static struct sink_url good(const char *text)
+{
+	struct sink_url url;
+
+	error[0] = 0;
+	if (sink_url_parse(text, &url, error, sizeof(error)))
+		fail_msg("'%s' was refused: %s", text, error);
+	assert_string_equal(url.text, text);
+	assert_false(url.full);
+	return url;
+}
+
+static void refused(const char *text, const char *says)
+{
+	struct sink_url url;
+
+	error[0] = 0;
+	assert_int_equal(sink_url_parse(text, &url, error, sizeof(error)), -EINVAL);
+	if (!strstr(error, says))
+		fail_msg("'%s': '%s' does not say '%s'", text, error, says);
+	assert_null(strchr(error, '\n'));
+}
+
+static void paths_are_unix_sockets(void **state)
+{
+	static const char *const same[][2] = {
+		{"/tmp/dnstap.sock", "/tmp/dnstap.sock"},
+		{"dnstap.sock", "dnstap.sock"},
+		{"./full", "./full"},
+		{"unix:///tmp/a b", "/tmp/a b"},
+		{"unix://relative", "relative"},
+		{"/tmp/odd://name", "/tmp/odd://name"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		struct sink_url url = good(same[i][0]);
+
+		assert_int_equal(url.kind, SINK_UNIX);
+		assert_string_equal(url.target, same[i][1]);
+	}
+}
+
+static void a_unix_path_may_have_107_bytes(void **state)
+{
+	char path[SINK_UNIX_PATH_MAX + 2];
+
+	(void)state;
+	memset(path, 'x', sizeof(path));
+	path[0] = '/';
+	path[SINK_UNIX_PATH_MAX + 1] = 0;
+	refused(path, "107 bytes");
+	path[SINK_UNIX_PATH_MAX] = 0;
+	assert_int_equal(good(path).kind, SINK_UNIX);
+}
+
+static void files_and_lines(void **state)
+{
+	struct sink_url url;
+
+	(void)state;
+	url = good("file:///var/log/x.fstrm");
+	assert_int_equal(url.kind, SINK_FILE);
+	assert_string_equal(url.target, "/var/log/x.fstrm");
+	url = good("file://x.fstrm");
+	assert_int_equal(url.kind, SINK_FILE);
+	assert_string_equal(url.target, "x.fstrm");
+	url = good("-");
+	assert_int_equal(url.kind, SINK_LINES);
+	assert_string_equal(url.target, "");
+}
+
+static void tcp_takes_names_and_addresses(void **state)
+{
+	static const struct {
+		const char *text, *host;
+		uint16_t port;
+	} same[] = {
+		{"tcp://collector.example.net", "collector.example.net", 6000},
+		{"tcp://collector:1", "collector", 1},
+		{"tcp://127.0.0.1:65535", "127.0.0.1", 65535},
+		{"tcp://[::1]", "::1", 6000},
+		{"tcp://[2001:db8::1]:7000", "2001:db8::1", 7000},
+		{"tcp://[fe80::1%eth0]:7000", "fe80::1%eth0", 7000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		struct sink_url url = good(same[i].text);
+
+		assert_int_equal(url.kind, SINK_TCP);
+		assert_string_equal(url.target, same[i].host);
+		assert_int_equal(url.port, same[i].port);
+	}
+}
+
+static void wrong_ones_say_what_is_right(void **state)
+{
+	(void)state;
+	refused("", "empty");
+	refused("udp://127.0.0.1", "tcp://host");
+	refused("htp://x", "unix:///path");
+	refused("tcp:127.0.0.1:6000", "slashes are missing");
+	refused("unix:/tmp/x", "slashes are missing");
+	refused("unix://", "path is missing");
+	refused("file://", "path is missing");
+	refused("/tmp/a\nb", "control character");
+	refused("tcp://", "neither a host name");
+	refused("tcp://:6000", "neither a host name");
+	refused("tcp://host/path", "neither a host name");
+	refused("tcp://user@host", "neither a host name");
+	refused("tcp://::1", "in brackets");
+	refused("tcp://[::1", "tcp://[IPv6]:port");
+	refused("tcp://[host]:1", "neither a host name");
+	refused("tcp://[::1]6000", "from 1 to 65535");
+	refused("tcp://host:", "from 1 to 65535");
+	refused("tcp://host:0", "from 1 to 65535");
+	refused("tcp://host:70000", "from 1 to 65535");
+	refused("tcp://host:65536", "from 1 to 65535");
+	refused("tcp://host:00000000000000006000", "from 1 to 65535");
+	refused("tcp://host:6000x", "from 1 to 65535");
+	refused("tcp://host:-1", "from 1 to 65535");
+}
+
+static void very_long_ones_are_refused(void **state)
+{
+	static const char *const schemes[] = {"tcp://", "tcp://[", "unix://", "file://", "/"};
+	char *text = malloc(SINK_TEXT_MAX + 100);
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		memset(text, 'a', SINK_TEXT_MAX + 99);
+		text[SINK_TEXT_MAX + 99] = 0;
+		memcpy(text, schemes[i], strlen(schemes[i]));
+		refused(text, "longer than 4095 bytes");
+		text[SINK_TEXT_MAX - 1] = 0;
+		if (strncmp(text, "file", 4))
+			refused(text, "");
+		else
+			assert_int_equal(good(text).kind, SINK_FILE);
+	}
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths_are_unix_sockets),
+		cmocka_unit_test(a_unix_path_may_have_107_bytes),
+		cmocka_unit_test(files_and_lines),
+		cmocka_unit_test(tcp_takes_names_and_addresses),
+		cmocka_unit_test(wrong_ones_say_what_is_right),
+		cmocka_unit_test(very_long_ones_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

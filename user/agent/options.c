@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exchange/exchanges.h"
+#include "sink/sink.h"
+
+struct choice {
+	const char *name;
+	int value;
+};
+
+static const struct choice rings[] = {
+	{"auto", RINGS_AUTO}, {"perf", RINGS_PERF}, {"bpf", RINGS_BPF}, {0}};
+static const struct choice formats[] = {{"text", LINES_TEXT}, {"json", LINES_JSON}, {0}};
+static const struct choice role_names[] = {{"auto", ROLE_AUTO}, {"auth", ROLE_AUTH},
+	{"client", ROLE_CLIENT}, {"resolver", ROLE_RESOLVER}, {"forwarder", ROLE_FORWARDER},
+	{"stub", ROLE_STUB}, {"tool", ROLE_TOOL}, {0}};
+
+enum kind { FLAG, TEXT, NUMBER, SIZE, CHOICE, INTERFACE, PORT };
+
+struct spec {
+	const char *name;
+	char letter;          /* 0: long only */
+	enum kind kind;
+	size_t offset;        /* in struct options; for lists unused */
+	uint64_t min, max;    /* NUMBER, SIZE */
+	const struct choice *choices;
+	const char *argument; /* in the usage text; NULL: none */
+	const char *help;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const struct spec specs[] = {
+	{"interface", 'i', INTERFACE, 0, .argument = "NAME",
+		.help = "watch this interface; repeat for more (default: each that is up,\n"
+			"has no master, and has an address or a default route)"},
+	{"port", 0, PORT, 0, .argument = "N", .help = "watch this port; repeat for more (default 53)"},
+	{"read", 'r', TEXT, FIELD(read), .argument = "FILE",
+		.help = "take the packets from a pcap or pcapng file; no privilege needed"},
+	{"role", 0, CHOICE, FIELD(role), .choices = role_names, .argument = "ROLE",
+		.help = "auto, auth, client, resolver, forwarder, stub or tool (auto)"},
+	{"identity", 0, TEXT, FIELD(identity), .argument = "TEXT",
+		.help = "dnstap identity (the host's name; empty: none)"},
+	{"version-string", 0, TEXT, FIELD(version_string), .argument = "TEXT",
+		.help = "dnstap version (this program's; empty: none)"},
+	{"format", 0, CHOICE, FIELD(format), .choices = formats, .argument = "FORMAT",
+		.help = "of the lines on standard output: text or json (text)"},
+	{"ledger", 0, TEXT, FIELD(ledger), .argument = "FILE",
+		.help = "write the ledger as JSON, at exit and on SIGUSR1"},
+	{"query-timeout", 0, NUMBER, FIELD(query_timeout), EXCHANGES_TIMEOUT_MIN,
+		EXCHANGES_TIMEOUT_MAX, .argument = "S",
+		.help = "seconds to wait for a response (30)"},
+	{"max-queries", 0, NUMBER, FIELD(max_queries), EXCHANGES_MAX_QUERIES_MIN,
+		EXCHANGES_MAX_QUERIES_MAX, .argument = "N",
+		.help = "queries waiting for a response (65536)"},
+	{"queue-size", 0, SIZE, FIELD(queue_size), SINK_QUEUE_MIN, SINK_QUEUE_MAX,
+		.argument = "BYTES", .help = "of each sink's queue (16M)"},
+	{"ring", 0, CHOICE, FIELD(ring), .choices = rings, .argument = "KIND",
+		.help = "perf, bpf or auto: perf where it may be opened (auto)"},
+	{"ring-size", 0, SIZE, FIELD(ring_size), RINGS_SIZE_MIN, RINGS_SIZE_MAX,
+		.argument = "BYTES", .help = "a power of two; perf has one ring a CPU (8M)"},
+	{"verbose", 0, FLAG, FIELD(verbose), .help = "say more, the BPF verifier's log included"},
+	{"version", 'V', FLAG, FIELD(show_version), .help = "print the version"},
+	{"help", 'h', FLAG, FIELD(show_help), .help = "print this"},
+};
+
+enum { SPEC_COUNT = sizeof(specs) / sizeof(specs[0]), LONG_ONLY = 256 };
+
+static const struct options defaults = {
+	.ring = RINGS_AUTO,
+	.ring_size = RINGS_SIZE_DEFAULT,
+	.role = ROLE_AUTO,
+	.query_timeout = EXCHANGES_TIMEOUT_DEFAULT,
+	.max_queries = EXCHANGES_MAX_QUERIES_DEFAULT,
+	.queue_size = SINK_QUEUE_DEFAULT,
+	.format = LINES_TEXT,
+};
+
+static int fail(char *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int fail(char *error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, OPTIONS_ERROR_MAX, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static void *field(struct options *o, const struct spec *spec)
+{
+	return (char *)o + spec->offset;
+}
+
+/* Decimal digits with, for sizes, one of the suffixes K, M, G (powers of 1024). */
+static bool parse_number(const char *text, bool suffix, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (errno || end == text)
+		return false;
+	if (!*end)
+		return true;
+	unit = strchr(units, *end);
+	if (!suffix || !unit || end[1])
+		return false;
+	for (const char *u = units; u <= unit; u++) {
+		if (*ret > UINT64_MAX / 1024)
+			return false;
+		*ret *= 1024;
+	}
+	return true;
+}
+
+static int set_number(struct options *o, const struct spec *s, const char *text, char *error)
+{
+	uint64_t value;
+
+	if (!parse_number(text, s->kind == SIZE, &value) || value < s->min || value > s->max)
+		return fail(error, "--%s %s: give a number from %" PRIu64 " to %" PRIu64 "%s", s->name,
+			text, s->min, s->max, s->kind == SIZE ? " (K, M and G may follow)" : "");
+	*(uint64_t *)field(o, s) = value;
+	return 0;
+}
+
+static int set_choice(struct options *o, const struct spec *s, const char *text, char *error)
+{
+	char names[128] = "";
+
+	for (const struct choice *c = s->choices; c->name; c++) {
+		if (!strcmp(c->name, text)) {
+			*(int *)field(o, s) = c->value;
+			return 0;
+		}
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+			*names ? ", " : "", c->name);
+	}
+	return fail(error, "--%s %s: give one of %s", s->name, text, names);
+}
+
+static int add_port(struct options *o, const char *text, char *error)
+{
+	uint64_t port;
+
+	if (!parse_number(text, false, &port) || port < 1 || port > 65535)
+		return fail(error, "--port %s: give a number from 1 to 65535", text);
+	if (o->port_count == OPTIONS_PORTS_MAX)
+		return fail(error, "--port: at most %d ports", OPTIONS_PORTS_MAX);
+	o->ports[o->port_count++] = (uint16_t)port;
+	return 0;
+}
+
+static int add_interface(struct options *o, const char *name, char *error)
+{
+	if (o->interface_count == OPTIONS_INTERFACES_MAX)
+		return fail(error, "-i: at most %d interfaces", OPTIONS_INTERFACES_MAX);
+	for (size_t i = 0; i < o->interface_count; i++)
+		if (!strcmp(o->interfaces[i], name))
+			return 0; /* a second socket would show each packet twice */
+	o->interfaces[o->interface_count++] = name;
+	return 0;
+}
+
+static int set_option(struct options *o, const struct spec *s, const char *text, char *error)
+{
+	switch (s->kind) {
+	case FLAG:
+		*(bool *)field(o, s) = true;
+		return 0;
+	case TEXT:
+		*(const char **)field(o, s) = text;
+		return 0;
+	case NUMBER:
+	case SIZE:
+		return set_number(o, s, text, error);
+	case CHOICE:
+		return set_choice(o, s, text, error);
+	case INTERFACE:
+		return add_interface(o, text, error);
+	case PORT:
+		return add_port(o, text, error);
+	}
+	return fail(error, "--%s: not understood", s->name);
+}
+
+/* SINK [full] [SINK [full]]... */
+static int add_word(struct options *o, const char *word, char *error)
+{
+	struct sink_url *last = o->sink_count ? &o->sinks[o->sink_count - 1] : NULL;
+	int err;
+
+	if (!strcmp(word, "full")) {
+		if (!last)
+			return fail(error, "'full' follows a sink, as in: unix:///run/dnstap.sock full "
+					   "(a socket of that name is ./full)");
+		if (last->full)
+			return fail(error, "'full' stands twice behind %s", last->text);
+		last->full = true;
+		return 0;
+	}
+	if (o->sink_count == OPTIONS_SINKS_MAX)
+		return fail(error, "at most %d sinks", OPTIONS_SINKS_MAX);
+	err = sink_url_parse(word, &o->sinks[o->sink_count], error, OPTIONS_ERROR_MAX);
+	if (err)
+		return err;
+	for (size_t i = 0; i < o->sink_count; i++)
+		if (!strcmp(o->sinks[i].text, word))
+			return fail(error, "sink %s is named twice", word);
+	o->sink_count++;
+	return 0;
+}
+
+static int check_whole(struct options *o, char *error)
+{
+	if (o->show_help || o->show_version)
+		return 0;
+	if (!o->sink_count)
+		return fail(error, "no sink: name one, as in: dnstap-bpf unix:///run/dnstap.sock full "
+				   "(--help shows all)");
+	if (o->ring_size & (o->ring_size - 1))
+		return fail(error, "--ring-size %" PRIu64 ": give a power of two", o->ring_size);
+	if (o->read && o->interface_count)
+		return fail(error, "-i and -r exclude each other: a file has no interfaces");
+	if (!o->port_count)
+		o->ports[o->port_count++] = OPTIONS_PORT_DEFAULT;
+	return 0;
+}
+
+/* getopt's two tables, made from ours: '+' and ':' let us write the errors ourselves. */
+static void make_getopt_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 2])
+{
+	char *s = shorts;
+
+	*s++ = ':';
+	for (int i = 0; i < SPEC_COUNT; i++) {
+		longs[i] = (struct option){
+			.name = specs[i].name,
+			.has_arg = specs[i].argument ? required_argument : no_argument,
+			.val = LONG_ONLY + i,
+		};
+		if (!specs[i].letter)
+			continue;
+		*s++ = specs[i].letter;
+		if (specs[i].argument)
+			*s++ = ':';
+	}
+	*s = '\0';
+	longs[SPEC_COUNT] = (struct option){0};
+}
+
+static const struct spec *find_spec(int c)
+{
+	if (c >= LONG_ONLY && c < LONG_ONLY + SPEC_COUNT)
+		return &specs[c - LONG_ONLY];
+	for (int i = 0; i < SPEC_COUNT; i++)
+		if (specs[i].letter && specs[i].letter == c)
+			return &specs[i];
+	return NULL;
+}
+
+int options_parse(
+	int argc, char **argv, struct options *ret, char error[static OPTIONS_ERROR_MAX])
+{
+	struct option longs[SPEC_COUNT + 1];
+	char shorts[2 * SPEC_COUNT + 2];
+	int c, err = 0;
+
+	*ret = defaults;
+	make_getopt_tables(longs, shorts);
+	opterr = 0;
+	optind = 1;
+	while (!err && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct spec *spec = find_spec(c);
+
+		if (c == ':')
+			err = fail(error, "%s wants a value (--help shows all)", argv[optind - 1]);
+		else if (!spec)
+			err = fail(error, "unknown or ambiguous option %s (--help shows all)",
+				argv[optind - 1]);
+		else
+			err = set_option(ret, spec, optarg, error);
+	}
+	for (; !err && optind < argc; optind++)
+		err = add_word(ret, argv[optind], error);
+	return err ? err : check_whole(ret, error);
+}
+
+static void print_spec(FILE *to, const struct spec *s)
+{
+	const char *line = s->help, *newline;
+	char left[40];
+	int width = 28;
+
+	snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", s->letter ? '-' : ' ',
+		s->letter ? s->letter : ' ', s->letter ? "," : " ", s->name, s->argument ? " " : "",
+		s->argument ? s->argument : "");
+	while ((newline = strchr(line, '\n'))) {
+		fprintf(to, "%-*s %.*s\n", width, left, (int)(newline - line), line);
+		line = newline + 1;
+		left[0] = '\0';
+	}
+	fprintf(to, "%-*s %s\n", width, left, line);
+}
+
+void options_usage(FILE *to)
+{
+	fputs("usage: dnstap-bpf [OPTIONS] SINK [full] [SINK [full]]...\n"
+	      "Watches DNS packets beside any server and sends them as dnstap.\n\n"
+	      "  SINK   /path or unix:///path    a Unix socket, as golang-dnstap's `dnstap -u` opens\n"
+	      "         tcp://host[:6000]        a TCP collector\n"
+	      "         file:///path             a Frame Streams file\n"
+	      "         -                        one line a message on standard output\n"
+	      "  full   with the DNS message itself, not only its addresses and times\n\n",
+		to);
+	for (int i = 0; i < SPEC_COUNT; i++)
+		print_spec(to, &specs[i]);
+}

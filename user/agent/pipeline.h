@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way of a packet, in one direction:
+ *
+ *   packet -> datagram -> DNS message -> side and role -> exchange -> frame -> sinks
+ *
+ * The only place that knows both capture and sinks. It owns the rooms between them and the
+ * ledger; the sinks and address sets are the caller's and outlive it. One thread.
+ */
+#ifndef AGENT_PIPELINE_H
+#define AGENT_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/options.h"
+#include "agent/own.h"
+#include "base/ledger.h"
+#include "base/prefixes.h"
+#include "capture/captured.h"
+#include "sink/sink.h"
+
+struct pipeline_options {
+	const struct options *options; /* role, limits, ports, format */
+	const char *identity, *version;
+	struct sink **sinks;
+	size_t sink_count;
+	const struct prefixes *local, *broadcast; /* of this host; not asked in a replay */
+	struct own *own;
+};
+
+struct pipeline;
+
+/* NULL without memory, or with an identity or version that no frame can hold. */
+struct pipeline *pipeline_new(const struct pipeline_options *options);
+void pipeline_free(struct pipeline *pipeline);
+
+/* The difference of wall time to the packets' time, ns modulo 2^64; 0 in a replay. */
+void pipeline_set_wall(struct pipeline *pipeline, uint64_t wall_minus_time);
+
+/* Takes one packet; a captured_fn, arg is the pipeline. */
+void pipeline_packet(void *arg, const struct captured *packet);
+
+/*
+ * Time goes on without packets: all that was stamped before now has been given. Lets go what
+ * waited for it, and times out queries.
+ */
+void pipeline_tick(struct pipeline *pipeline, uint64_t now);
+/* When the next pipeline_tick has something to do; UINT64_MAX: nothing waits. */
+uint64_t pipeline_next_tick(const struct pipeline *pipeline);
+/* The end of a batch: wakes the sinks. */
+void pipeline_flush(struct pipeline *pipeline);
+/* The end: lets go all that waited. Nothing is in flight afterwards but in the sinks. */
+void pipeline_drain(struct pipeline *pipeline);
+
+/* The caller fills in what the kernel counted: matched, ring_full and what it refused. */
+struct ledger *pipeline_ledger(struct pipeline *pipeline);
+size_t pipeline_pending(const struct pipeline *pipeline);
+
+#endif

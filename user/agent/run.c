@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/summary.h"
+#include "base/log.h"
+#include "capture/replay.h"
+
+#ifndef VERSION
+#error "the Makefile defines VERSION"
+#endif
+
+/* Packets of a replay between two looks at the signals and sinks. */
+enum { REPLAY_BATCH = 256 };
+
+const char *run_version(void)
+{
+	return "dnstap-bpf " VERSION;
+}
+
+/* Signals come through a descriptor; threads started later inherit the mask. */
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -1;
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static int open_sinks(struct run *run)
+{
+	const struct options *o = run->options;
+	struct sink_options options = {
+		.queue_size = o->queue_size,
+		.wait_for_room = o->read,
+		.own_socket = own_add,
+		.own_socket_arg = &run->own,
+		.failure_fd = run->failure_fd,
+	};
+	char error[OPTIONS_ERROR_MAX];
+
+	for (size_t i = 0; i < o->sink_count; i++) {
+		int err = sink_new(&o->sinks[i], &options, &run->sinks[i], error, sizeof(error));
+
+		if (err) {
+			log_error("%s", error);
+			return err;
+		}
+		run->sink_count++;
+	}
+	return 0;
+}
+
+static const char *identity_of(struct run *run)
+{
+	if (run->options->identity)
+		return run->options->identity;
+	if (gethostname(run->identity, sizeof(run->identity) - 1))
+		return "";
+	return run->identity;
+}
+
+static int open_pipeline(struct run *run)
+{
+	const struct options *o = run->options;
+	struct pipeline_options options = {
+		.options = o,
+		.identity = identity_of(run),
+		.version = o->version_string ? o->version_string : run_version(),
+		.sinks = run->sinks,
+		.sink_count = run->sink_count,
+		.local = run->local,
+		.broadcast = run->broadcast,
+		.own = &run->own,
+	};
+
+	run->pipeline = pipeline_new(&options);
+	if (run->pipeline)
+		return 0;
+	log_error("cannot start: out of memory, or --identity or --version-string is longer than "
+		  "%d bytes or not UTF-8",
+		MESSAGE_TEXT_MAX);
+	return -ENOMEM;
+}
+
+int run_open(struct run *run, const struct options *options)
+{
+	int err;
+
+	run->options = options;
+	run->local = prefixes_new();
+	run->broadcast = prefixes_new();
+	run->signal_fd = open_signals();
+	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (!run->local || !run->broadcast || run->signal_fd < 0 || run->failure_fd < 0) {
+		err = -errno;
+		log_error("cannot start: %s", strerror(-err));
+		return err;
+	}
+	err = open_sinks(run);
+	return err ? err : open_pipeline(run);
+}
+
+void run_close(struct run *run)
+{
+	pipeline_free(run->pipeline);
+	for (size_t i = 0; i < run->sink_count; i++)
+		sink_free(run->sinks[i]);
+	prefixes_free(run->local);
+	prefixes_free(run->broadcast);
+	if (run->signal_fd >= 0)
+		close(run->signal_fd);
+	if (run->failure_fd >= 0)
+		close(run->failure_fd);
+}
+
+int run_take_signal(const struct run *run)
+{
+	struct signalfd_siginfo info;
+
+	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	return (int)info.ssi_signo;
+}
+
+bool run_sink_failed(const struct run *run)
+{
+	for (size_t i = 0; i < run->sink_count; i++)
+		if (sink_failed(run->sinks[i]))
+			return true;
+	return false;
+}
+
+static struct summary summary_of(struct run *run, bool final)
+{
+	return (struct summary){
+		.ledger = pipeline_ledger(run->pipeline),
+		.sinks = run->sinks,
+		.sink_count = run->sink_count,
+		.final = final,
+	};
+}
+
+void run_report(struct run *run, bool final)
+{
+	struct summary summary = summary_of(run, final);
+	int err;
+
+	summary_text(&summary, stderr);
+	if (!run->options->ledger)
+		return;
+	err = summary_json_file(&summary, run->options->ledger);
+	if (err)
+		log_error("cannot write the ledger to %s: %s", run->options->ledger, strerror(-err));
+}
+
+int run_finish(struct run *run, int status)
+{
+	struct summary summary = summary_of(run, true);
+
+	pipeline_drain(run->pipeline);
+	for (size_t i = 0; i < run->sink_count; i++)
+		sink_stop_begin(run->sinks[i]);
+	for (size_t i = 0; i < run->sink_count; i++)
+		sink_stop(run->sinks[i]);
+	run_report(run, true);
+	if (run->options->read && summary_lost(&summary))
+		return EXIT_RUNTIME;
+	return status;
+}
+
+/* Reads up to REPLAY_BATCH packets: 1 to go on, 0 at the end, or -errno. */
+static int replay_batch(struct run *run, struct replay *replay)
+{
+	char error[REPLAY_ERROR_MAX];
+	struct captured packet;
+
+	for (int i = 0; i < REPLAY_BATCH; i++) {
+		int got = replay_next(replay, &packet, error);
+
+		if (got < 0)
+			log_error("%s", error);
+		if (got <= 0)
+			return got;
+		pipeline_packet(run->pipeline, &packet);
+	}
+	return 1;
+}
+
+static int replay_all(struct run *run, struct replay *replay)
+{
+	int got;
+
+	while ((got = replay_batch(run, replay)) > 0) {
+		int signal = run_take_signal(run);
+
+		pipeline_flush(run->pipeline);
+		if (signal == SIGUSR1)
+			run_report(run, false);
+		else if (signal)
+			return EXIT_OK;
+		if (run_sink_failed(run))
+			return EXIT_OK;
+	}
+	return got < 0 ? EXIT_RUNTIME : EXIT_OK;
+}
+
+int run_replay(const struct options *options)
+{
+	struct run run = RUN_INITIALISER;
+	char error[REPLAY_ERROR_MAX];
+	struct replay *replay;
+	int status = EXIT_RUNTIME;
+
+	if (replay_open(options->read, &replay, error)) {
+		log_error("%s", error);
+		return EXIT_RUNTIME;
+	}
+	if (!run_open(&run, options))
+		status = run_finish(&run, replay_all(&run, replay));
+	replay_close(replay);
+	run_close(&run);
+	return status;
+}

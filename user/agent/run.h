@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The two ways to run the pipeline: live, from the rings until a signal ends it, and from a
+ * capture file as fast as it can be read. Both open their source of packets first, so that a sink
+ * is not touched when there is nothing to tap, then what is common to both (run_open), and both
+ * return the exit status of the program.
+ */
+#ifndef AGENT_RUN_H
+#define AGENT_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agent/options.h"
+#include "agent/own.h"
+#include "agent/pipeline.h"
+#include "base/prefixes.h"
+#include "sink/sink.h"
+
+enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, RUN_IDENTITY_MAX = 256 };
+
+int run_live(const struct options *options);
+int run_replay(const struct options *options);
+
+/* Name and version of the program. */
+const char *run_version(void);
+
+/* What both ways share. */
+struct run {
+	const struct options *options;
+	struct pipeline *pipeline;
+	struct prefixes *local, *broadcast;
+	struct sink *sinks[OPTIONS_SINKS_MAX];
+	size_t sink_count;
+	struct own own;
+	int failure_fd; /* readable when a sink can never work again; -1: not open */
+	int signal_fd;  /* SIGINT, SIGTERM, SIGUSR1; -1: not open */
+	char identity[RUN_IDENTITY_MAX];
+};
+
+#define RUN_INITIALISER                                                                            \
+	{                                                                                          \
+		.own = OWN_INITIALISER, .failure_fd = -1, .signal_fd = -1                          \
+	}
+
+/* Signals, sinks and pipeline; 0, or -errno after a line was logged. run_close undoes it. */
+int run_open(struct run *run, const struct options *options);
+void run_close(struct run *run);
+
+/* Stops the sinks and tells the ledger; status is that of the run so far. */
+int run_finish(struct run *run, int status);
+/* The ledger so far, to standard error and to --ledger. */
+void run_report(struct run *run, bool final);
+
+/* One of the signals that came, or 0. */
+int run_take_signal(const struct run *run);
+bool run_sink_failed(const struct run *run);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ledger for people and for programs: what came in, what went out and each reason for the
+ * difference, with the equations of base/ledger.h and sink/sink.h worked out.
+ */
+#ifndef AGENT_SUMMARY_H
+#define AGENT_SUMMARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/ledger.h"
+#include "sink/sink.h"
+
+struct summary {
+	const struct ledger *ledger;
+	struct sink *const *sinks;
+	size_t sink_count;
+	bool final; /* nothing is in flight: the equations must hold */
+};
+
+/* True when every equation holds; only meaningful with nothing in flight. */
+bool summary_balanced(const struct summary *summary);
+/* True when anything that should have been delivered was not. */
+bool summary_lost(const struct summary *summary);
+
+void summary_text(const struct summary *summary, FILE *to);
+/* Replaces the file whole, or leaves it as it was. 0 or -errno. */
+int summary_json_file(const struct summary *summary, const char *path);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+
+#define LIMIT_INTERVAL (60 * NS_PER_SECOND)
+
+/* Set once at start, before any thread; the process has one standard error. */
+static enum log_level threshold = LOG_INFO;
+
+void log_set_level(enum log_level level)
+{
+	threshold = level;
+}
+
+enum log_level log_level(void)
+{
+	return threshold;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
+	char line[1024];
+	va_list args;
+
+	if (level > threshold)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "dnstap-bpf: %s%s\n", prefix[level], line);
+}
+
+bool log_allowed(struct log_limit *limit, uint64_t now, uint64_t *ret_suppressed)
+{
+	if (limit->last && now - limit->last < LIMIT_INTERVAL) {
+		limit->suppressed++;
+		return false;
+	}
+	*ret_suppressed = limit->suppressed;
+	limit->suppressed = 0;
+	limit->last = now;
+	return true;
+}

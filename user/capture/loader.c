@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/loader.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "record.h"
+
+#include "capture.skel.h"
+
+/* Remembered fragmented datagrams: an LRU map keeps free entries by CPU and needs this many. */
+enum { FRAGMENTS_PER_CPU = 256, FRAGMENTS_MIN = 4096 };
+
+struct loader {
+	struct capture *skel;
+	struct bpf_program *program;
+	struct rings *rings;
+	struct ring_buffer *doorbell;
+	struct kernel_counts *counts; /* one a possible CPU */
+	int cpus;
+	enum rings_kind kind;
+	char reason[LOADER_ERROR_MAX];
+	int *sockets;
+	size_t socket_count;
+};
+
+/* libbpf calls back without a context: one process, one place for its messages. */
+static loader_log_fn *log_to;
+
+static int on_libbpf_line(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[1024];
+	int len = vsnprintf(line, sizeof(line), format, args);
+
+	if (len > 0 && (size_t)len < sizeof(line) && line[len - 1] == '\n')
+		line[len - 1] = '\0';
+	if (log_to)
+		log_to((int)level, line);
+	return 0;
+}
+
+void loader_set_log(loader_log_fn *fn)
+{
+	log_to = fn;
+}
+
+static int explain(char *error, int err, const char *what)
+{
+	const char *why = "";
+
+	if (err == -EPERM || err == -EACCES)
+		why = "; run it as root, or with the capabilities CAP_NET_RAW, CAP_BPF and "
+		      "CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8)";
+	else if (err == -ENOMEM)
+		why = "; memory or its locked limit is short: try a smaller --ring-size";
+	else if (err == -EINVAL || err == -ENOTSUP || err == -E2BIG)
+		why = "; the kernel may lack the feature (Linux 5.10 or later is needed): "
+		      "--verbose shows the verifier's log";
+	snprintf(error, LOADER_ERROR_MAX, "%s: %s%s", what, strerror(-err), why);
+	return err;
+}
+
+static void watch_ports(struct capture *skel, const struct loader_options *o)
+{
+	for (size_t i = 0; i < o->port_count; i++)
+		skel->rodata->watched[o->ports[i] / 64] |= 1ULL << (o->ports[i] % 64);
+}
+
+/* Sizes that depend on the machine, and of the two programs and rings only the wanted one. */
+static int configure(struct loader *l, const struct loader_options *o)
+{
+	struct capture *skel = l->skel;
+	uint32_t cpus = (uint32_t)l->cpus, tracked = FRAGMENTS_PER_CPU * cpus;
+	bool perf = l->kind == RINGS_PERF;
+
+	watch_ports(skel, o);
+	skel->rodata->clamp = o->clamp;
+	bpf_map__set_max_entries(skel->maps.counts, cpus);
+	bpf_map__set_max_entries(skel->maps.scratches, cpus);
+	bpf_map__set_max_entries(skel->maps.events, cpus);
+	bpf_map__set_max_entries(
+		skel->maps.fragments, tracked > FRAGMENTS_MIN ? tracked : FRAGMENTS_MIN);
+	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)o->ring_size);
+	bpf_map__set_autocreate(skel->maps.ring, !perf);
+	bpf_map__set_autocreate(skel->maps.events, perf);
+	bpf_program__set_autoload(skel->progs.capture_perf, perf);
+	bpf_program__set_autoload(skel->progs.capture_ring, !perf);
+	l->program = perf ? skel->progs.capture_perf : skel->progs.capture_ring;
+	return 0;
+}
+
+static int map_counts(struct loader *l)
+{
+	size_t size = sizeof(*l->counts) * (size_t)l->cpus;
+	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, bpf_map__fd(l->skel->maps.counts), 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	l->counts = at;
+	return 0;
+}
+
+static int ignore_record(void *ctx, void *data, size_t size)
+{
+	(void)ctx, (void)data, (void)size;
+	return 0;
+}
+
+static void close_program(struct loader *l)
+{
+	if (l->counts)
+		munmap(l->counts, sizeof(*l->counts) * (size_t)l->cpus);
+	l->counts = NULL;
+	rings_free(l->rings);
+	l->rings = NULL;
+	ring_buffer__free(l->doorbell);
+	l->doorbell = NULL;
+	capture__destroy(l->skel);
+	l->skel = NULL;
+}
+
+static int open_rings(struct loader *l, const struct loader_options *o, char *error)
+{
+	int err;
+
+	if (l->kind == RINGS_PERF)
+		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), o->ring_size, &l->rings);
+	else
+		err = rings_new_bpf(bpf_map__fd(l->skel->maps.ring), &l->rings);
+	if (err)
+		return explain(error, err,
+			l->kind == RINGS_PERF ? "cannot open the perf ring"
+					      : "cannot open the BPF ring");
+	l->doorbell = ring_buffer__new(
+		bpf_map__fd(l->skel->maps.doorbell), ignore_record, NULL, NULL);
+	if (!l->doorbell)
+		return explain(error, -errno, "cannot open the doorbell ring");
+	return 0;
+}
+
+static int open_program(struct loader *l, const struct loader_options *o, char *error)
+{
+	int err;
+
+	l->skel = capture__open();
+	if (!l->skel)
+		return explain(error, -errno, "cannot open the BPF program");
+	configure(l, o);
+	err = capture__load(l->skel);
+	if (err)
+		return explain(error, err, "cannot load the BPF program");
+	err = map_counts(l);
+	if (err)
+		return explain(error, err, "cannot map the program's counters");
+	return open_rings(l, o, error);
+}
+
+/* The perf ring where it may be opened, for it measures best; else the BPF ring. */
+static int open_auto(struct loader *l, const struct loader_options *o, char *error)
+{
+	int err;
+
+	l->kind = RINGS_PERF;
+	err = open_program(l, o, error);
+	if (!err)
+		return 0;
+	close_program(l);
+	snprintf(l->reason, sizeof(l->reason), "%s", error);
+	l->kind = RINGS_BPF;
+	return open_program(l, o, error);
+}
+
+int loader_new(const struct loader_options *o, struct loader **ret,
+	char error[static LOADER_ERROR_MAX])
+{
+	struct loader *l = calloc(1, sizeof(*l));
+	int err;
+
+	if (!l)
+		return explain(error, -ENOMEM, "cannot start");
+	libbpf_set_print(on_libbpf_line);
+	l->cpus = libbpf_num_possible_cpus();
+	if (l->cpus < 1) {
+		err = explain(error, -EIO, "cannot read the number of possible CPUs");
+		goto out;
+	}
+	l->kind = o->ring;
+	err = o->ring == RINGS_AUTO ? open_auto(l, o, error) : open_program(l, o, error);
+out:
+	if (err) {
+		loader_free(l);
+		return err;
+	}
+	*ret = l;
+	return 0;
+}
+
+void loader_detach(struct loader *l)
+{
+	for (size_t i = 0; i < l->socket_count; i++)
+		close(l->sockets[i]);
+	l->socket_count = 0;
+}
+
+void loader_free(struct loader *l)
+{
+	if (!l)
+		return;
+	loader_detach(l);
+	free(l->sockets);
+	close_program(l);
+	free(l);
+}
+
+static int keep_socket(struct loader *l, int fd)
+{
+	int *more = realloc(l->sockets, (l->socket_count + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	l->sockets = more;
+	l->sockets[l->socket_count++] = fd;
+	return 0;
+}
+
+/* The filter goes on before the socket is bound, so that no packet ever passes unfiltered. */
+static int prepare_socket(struct loader *l, int fd, const struct interface *interface)
+{
+	int program = bpf_program__fd(l->program), ignore = 1;
+	struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)interface->index,
+	};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)))
+		return -errno;
+	/* Loopback shows each packet when it is sent and again when it is received. */
+	if (interface->loopback &&
+		setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &ignore, sizeof(ignore)))
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	return 0;
+}
+
+int loader_attach(struct loader *l, const struct interface *interface,
+	char error[static LOADER_ERROR_MAX])
+{
+	char what[64 + sizeof(interface->name)];
+	int fd, err;
+
+	snprintf(what, sizeof(what), "cannot watch interface %s", interface->name);
+	if (!interface->index) /* 0 would mean every interface */
+		return explain(error, -ENODEV, what);
+	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return explain(error, -errno, what);
+	err = prepare_socket(l, fd, interface);
+	if (!err)
+		err = keep_socket(l, fd);
+	if (err) {
+		close(fd);
+		return explain(error, err, what);
+	}
+	return 0;
+}
+
+struct rings *loader_rings(struct loader *l)
+{
+	return l->rings;
+}
+
+enum rings_kind loader_ring_kind(const struct loader *l)
+{
+	return l->kind;
+}
+
+const char *loader_ring_reason(const struct loader *l)
+{
+	return l->reason;
+}
+
+/*
+ * The program outputs, then looks at the flag; the reader sets the flag, then looks at the ring.
+ * The full fence keeps the reader's two in order; the bounded wait of its caller covers the
+ * program's, which has none.
+ */
+void loader_arm(struct loader *l)
+{
+	__atomic_store_n(&l->skel->data_control->control.armed, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void loader_disarm(struct loader *l)
+{
+	__atomic_store_n(&l->skel->data_control->control.armed, 0, __ATOMIC_RELAXED);
+}
+
+int loader_doorbell_fd(const struct loader *l)
+{
+	return ring_buffer__epoll_fd(l->doorbell);
+}
+
+void loader_doorbell_clear(struct loader *l)
+{
+	ring_buffer__consume(l->doorbell);
+}
+
+void loader_read_counts(const struct loader *l, struct loader_counts *ret)
+{
+	*ret = (struct loader_counts){0};
+	for (int i = 0; i < l->cpus; i++) {
+		const struct kernel_counts *c = &l->counts[i];
+
+		ret->matched += __atomic_load_n(&c->matched, __ATOMIC_RELAXED);
+		ret->ring_full += __atomic_load_n(&c->ring_full, __ATOMIC_RELAXED);
+		ret->fragments_refused += __atomic_load_n(&c->fragments_refused, __ATOMIC_RELAXED);
+		ret->empty_segments += __atomic_load_n(&c->empty_segments, __ATOMIC_RELAXED);
+	}
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "capture/replay.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cursor.h"
+
+enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_IPV6 = 0x86dd };
+
+/* Reads the link layer: the cursor is left behind it, the ethertype of what follows is returned. */
+typedef uint16_t link_fn(struct cursor *c);
+
+struct replay {
+	pcap_t *pcap;
+	link_fn *link;
+	const char *path;
+};
+
+static uint16_t ethernet(struct cursor *c)
+{
+	cursor_take(c, 12);
+	return cursor_be16(c);
+}
+
+static uint16_t cooked_v1(struct cursor *c)
+{
+	cursor_take(c, 14);
+	return cursor_be16(c);
+}
+
+static uint16_t cooked_v2(struct cursor *c)
+{
+	uint16_t ethertype = cursor_be16(c);
+
+	cursor_take(c, 18);
+	return ethertype;
+}
+
+static uint16_t raw_ip(struct cursor *c)
+{
+	uint8_t version = cursor_left(c) ? *c->at >> 4 : 0;
+
+	return version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
+}
+
+/* The address family in the byte order of the host that captured, whose AF_INET6 we must guess. */
+static uint16_t bsd_loopback(struct cursor *c)
+{
+	cursor_take(c, 4);
+	return raw_ip(c);
+}
+
+static link_fn *link_of(int type)
+{
+	switch (type) {
+	case DLT_EN10MB:
+		return ethernet;
+	case DLT_RAW:
+	case DLT_IPV4:
+	case DLT_IPV6:
+		return raw_ip;
+	case DLT_LINUX_SLL:
+		return cooked_v1;
+	case DLT_LINUX_SLL2:
+		return cooked_v2;
+	case DLT_NULL:
+	case DLT_LOOP:
+		return bsd_loopback;
+	default:
+		return NULL;
+	}
+}
+
+int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX])
+{
+	char why[PCAP_ERRBUF_SIZE] = "";
+	struct replay *r = calloc(1, sizeof(*r));
+	int type;
+
+	if (!r) {
+		snprintf(error, REPLAY_ERROR_MAX, "cannot read %s: out of memory", path);
+		return -ENOMEM;
+	}
+	r->path = path;
+	r->pcap = pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, why);
+	if (!r->pcap) {
+		/* libpcap names the path in some of its messages and not in others. */
+		const char *prefix = strstr(why, path) ? "" : path;
+
+		snprintf(error, REPLAY_ERROR_MAX, "cannot read capture file %s%s%s", prefix,
+			*prefix ? ": " : "", why);
+		replay_close(r);
+		return -EIO;
+	}
+	type = pcap_datalink(r->pcap);
+	r->link = link_of(type);
+	if (!r->link) {
+		const char *name = pcap_datalink_val_to_name(type);
+
+		snprintf(error, REPLAY_ERROR_MAX,
+			"cannot read %s: link type %d (%s) is not Ethernet, raw IP, Linux cooked "
+			"or BSD loopback",
+			path, type, name ? name : "unknown");
+		replay_close(r);
+		return -ENOTSUP;
+	}
+	*ret = r;
+	return 0;
+}
+
+void replay_close(struct replay *r)
+{
+	if (!r)
+		return;
+	if (r->pcap)
+		pcap_close(r->pcap);
+	free(r);
+}
+
+static void describe(struct replay *r, const struct pcap_pkthdr *h, const uint8_t *bytes,
+	struct captured *ret)
+{
+	struct cursor c = cursor_over(bytes, h->caplen);
+	uint16_t ethertype = r->link(&c);
+	uint32_t taken = (uint32_t)(c.at - bytes);
+
+	/* With this precision libpcap's tv_usec holds nanoseconds. */
+	*ret = (struct captured){
+		.time = (uint64_t)h->ts.tv_sec * NS_PER_SECOND + (uint64_t)h->ts.tv_usec,
+		.bytes = c.at,
+	};
+	if (c.failed || h->len < h->caplen)
+		return;
+	ret->source.ethertype = ethertype;
+	ret->source.have = h->caplen - taken;
+	ret->source.wire = h->len - taken;
+}
+
+int replay_next(struct replay *r, struct captured *ret, char error[static REPLAY_ERROR_MAX])
+{
+	struct pcap_pkthdr *header;
+	const uint8_t *bytes;
+
+	switch (pcap_next_ex(r->pcap, &header, &bytes)) {
+	case 1:
+		describe(r, header, bytes, ret);
+		return 1;
+	case PCAP_ERROR_BREAK:
+		return 0;
+	default:
+		snprintf(error, REPLAY_ERROR_MAX, "cannot read on in %s: %s", r->path,
+			pcap_geterr(r->pcap));
+		return -EIO;
+	}
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reading end of the rings that the BPF program fills (bpf/record.h), in place and in order.
+ *
+ * The perf ring buffer is one ring a CPU: rings_drain merges them by time stamp and stops at the
+ * first record that is not older than `before`, because another CPU may still be writing an older
+ * one; what it leaves stays in the ring for the next drain. The BPF ring is one for all CPUs and
+ * needs no merging. Records whose version or sizes do not fit are counted and left out.
+ *
+ * libbpf sets the rings up; rings_free undoes that. One thread.
+ */
+#ifndef CAPTURE_RINGS_H
+#define CAPTURE_RINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capture/captured.h"
+
+enum rings_kind { RINGS_AUTO, RINGS_PERF, RINGS_BPF };
+
+enum {
+	RINGS_SIZE_MIN = 256 * 1024, /* bytes; of each CPU's ring, or of the one BPF ring */
+	RINGS_SIZE_DEFAULT = 8 * 1024 * 1024,
+	RINGS_SIZE_MAX = 1024 * 1024 * 1024,
+};
+
+struct rings;
+
+/* size, of each CPU's ring: a power of two, RINGS_SIZE_MIN to RINGS_SIZE_MAX. 0 or -errno. */
+int rings_new_perf(int map_fd, size_t size, struct rings **ret);
+/* The BPF ring has its map's size. 0 or -errno. */
+int rings_new_bpf(int map_fd, struct rings **ret);
+void rings_free(struct rings *rings);
+
+/* Adds the descriptors that become readable at a quarter of a full perf ring to an epoll, each
+ * with tag as its data. 0 or -errno. */
+int rings_watch(struct rings *rings, int epoll_fd, uint64_t tag);
+
+/* Hands on the records stamped before `before` (monotonic ns); returns how many packets. */
+size_t rings_drain(struct rings *rings, uint64_t before, captured_fn *fn, void *arg);
+
+/* True when records that were too young wait in a ring. */
+bool rings_waiting(const struct rings *rings);
+/* Packets that came incomplete or broken; 0 in a right build. */
+uint64_t rings_broken(const struct rings *rings);
+
+#endif

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sink/sender.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "sink/output.h"
+#include "sink/report.h"
+#include "sink/wait.h"
+
+enum {
+	/* of SINK_STOP_MS, what is kept for STOP and FINISH after the queue has gone out */
+	STOP_CLOSE_MS = 1000,
+	/* a connection that held so long was a good one */
+	STEADY_MS = 1000,
+};
+
+struct sender {
+	struct queue *queue;
+	struct transport *transport;
+	struct output *output;
+	struct wait wait;
+	struct report report;
+	struct sender_counts counts;
+	atomic_bool failed;
+	int failure_fd;
+	pthread_t thread;
+	bool running;
+
+	/* the thread's own */
+	bool open;
+	uint64_t opened;    /* monotonic ns */
+	uint64_t progress;  /* monotonic ns when bytes were taken last */
+	unsigned int tries; /* connections tried in all */
+	bool tried_at_stop;
+	unsigned int backoff_ms;
+	uint64_t random;
+};
+
+static uint64_t count_read(const _Atomic uint64_t *count)
+{
+	return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+/* Each count has one writer, so no locked instruction is needed. */
+static void count_add(_Atomic uint64_t *count, uint64_t n)
+{
+	atomic_store_explicit(count, count_read(count) + n, memory_order_release);
+}
+
+/* Frames written to the connection that is open. */
+static uint64_t written(const struct sender *s)
+{
+	return count_read(&s->counts.sent) - count_read(&s->counts.confirmed) -
+	       count_read(&s->counts.unconfirmed);
+}
+
+static bool stopping(const struct sender *s)
+{
+	return wait_stop_began(&s->wait) != 0;
+}
+
+/*
+ * When to stop sending at exit: a live tap's time is bounded in all, a replay goes on while its
+ * bytes are taken.
+ */
+static bool out_of_time(const struct sender *s)
+{
+	uint64_t began = wait_stop_began(&s->wait), limit;
+
+	if (!began)
+		return false;
+	if (s->wait.live)
+		limit = began + (SINK_STOP_MS - STOP_CLOSE_MS) * NS_PER_MS;
+	else
+		limit = (s->progress > began ? s->progress : began) + SINK_WRITE_MS * NS_PER_MS;
+	return clock_monotonic() >= limit;
+}
+
+/* Between half of the interval and all of it, so that many taps do not come back in step. */
+static void back_off(struct sender *s)
+{
+	unsigned int half = s->backoff_ms / 2;
+
+	s->random = s->random * 6364136223846793005ULL + 1442695040888963407ULL;
+	wait_pause(&s->wait, wait_until(half + (unsigned int)((s->random >> 33) % (half + 1))));
+	s->backoff_ms *= 2;
+	if (s->backoff_ms > SINK_BACKOFF_MAX_MS)
+		s->backoff_ms = SINK_BACKOFF_MAX_MS;
+}
+
+static void give_up(struct sender *s, int error)
+{
+	const uint64_t one = 1;
+
+	atomic_store_explicit(&s->failed, true, memory_order_release);
+	/* a closed pipe is how lines end (head, a pager), not an accident */
+	if (s->transport->framed || error != -EPIPE)
+		report_failed(&s->report, error);
+	if (s->failure_fd >= 0 && write(s->failure_fd, &one, sizeof(one)) < 0)
+		log_error("sink %s: its failure cannot be told: %s", s->report.name,
+			strerror(errno));
+}
+
+static bool disk_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
+}
+
+/* What has another end may come back, and a disk may get room again. Nothing else does. */
+static bool is_final(const struct sender *s, int error)
+{
+	return !s->transport->remote && error != -ETIMEDOUT &&
+	       !(s->transport->framed && disk_full(error));
+}
+
+/* The connection has ended; error 0: as it should. */
+static void settle(struct sender *s, int error)
+{
+	uint64_t frames = written(s);
+
+	s->open = false;
+	count_add(error ? &s->counts.unconfirmed : &s->counts.confirmed, frames);
+	if (clock_monotonic() - s->opened >= STEADY_MS * NS_PER_MS)
+		s->backoff_ms = SINK_BACKOFF_MIN_MS;
+}
+
+static void lose(struct sender *s, int error)
+{
+	uint64_t frames = written(s);
+
+	output_abort(s->output);
+	settle(s, error);
+	if (is_final(s, error)) {
+		give_up(s, error);
+		return;
+	}
+	if (s->transport->remote)
+		report_lost(&s->report, error, frames);
+	back_off(s);
+}
+
+/* At exit: once for a live tap, whose collector may never have been, longer if it was there. */
+static bool worth_trying(struct sender *s)
+{
+	bool again = s->tried_at_stop;
+
+	if (!stopping(s) || s->tries == 0)
+		return true;
+	s->tried_at_stop = true;
+	if (queue_empty(s->queue) || out_of_time(s))
+		return false;
+	return !again || !s->wait.live || count_read(&s->counts.connections);
+}
+
+static bool connect_step(struct sender *s)
+{
+	bool connected;
+	int rc;
+
+	if (!worth_trying(s))
+		return false;
+	s->tries++;
+	rc = output_open(s->output, &connected);
+	if (!rc) {
+		s->open = true;
+		s->opened = s->progress = clock_monotonic();
+		count_add(&s->counts.connections, 1);
+		if (s->transport->remote)
+			report_connected(&s->report);
+	} else if (is_final(s, rc)) {
+		give_up(s, rc);
+	} else if (disk_full(rc)) {
+		report_disk_full(&s->report);
+		back_off(s);
+	} else {
+		report_no_connection(&s->report, rc, connected, s->transport->why);
+		back_off(s);
+	}
+	return true;
+}
+
+/* The oldest frames, until a batch is full. */
+static int gather(struct sender *s)
+{
+	struct queue_cursor at = queue_oldest(s->queue);
+	const void *bytes;
+	size_t len;
+	int rc = 0;
+
+	while (!rc && !output_full(s->output) && queue_next(s->queue, &at, &bytes, &len))
+		rc = output_put(s->output, bytes, len);
+	return rc;
+}
+
+/* Releases the frames that went out whole; returns the bytes taken of the one after them. */
+static size_t release_taken(struct sender *s)
+{
+	struct queue_cursor at = queue_oldest(s->queue), next = at;
+	size_t left = output_taken(s->output), len;
+	const void *bytes;
+	uint64_t frames = 0;
+
+	while (left > 0 && queue_next(s->queue, &next, &bytes, &len)) {
+		if (output_size(s->output, len) > left)
+			break;
+		left -= output_size(s->output, len);
+		at = next;
+		frames++;
+	}
+	if (frames == 0)
+		return left;
+	s->progress = clock_monotonic();
+	count_add(&s->counts.sent, frames);
+	if (!s->transport->framed)
+		count_add(&s->counts.confirmed, frames);
+	queue_release(s->queue, &at);
+	return left;
+}
+
+static void send_step(struct sender *s)
+{
+	size_t torn;
+	int rc = s->transport->ops->check(s->transport);
+
+	if (!rc)
+		rc = gather(s);
+	if (rc) {
+		lose(s, rc);
+		return;
+	}
+	rc = output_flush(s->output);
+	torn = release_taken(s);
+	if (!rc) {
+		/* a collector that takes a little and closes must hold longer: see settle */
+		if (!s->transport->remote)
+			s->backoff_ms = SINK_BACKOFF_MIN_MS;
+	} else if (disk_full(rc) && s->transport->ops->cut &&
+		   !s->transport->ops->cut(s->transport, torn)) {
+		report_disk_full(&s->report);
+		back_off(s);
+	} else {
+		lose(s, rc);
+	}
+}
+
+/* Nothing to send: sleeps, and sees the connection end. */
+static void idle_step(struct sender *s)
+{
+	const short gone = POLLERR | POLLHUP | POLLNVAL;
+	int events = 0, rc;
+
+	if (queue_may_sleep(s->queue)) {
+		events = wait_fd(
+			&s->wait, s->transport->fd, s->transport->watch, WAIT_FOREVER);
+		queue_awake(s->queue);
+	}
+	if (events <= 0)
+		return;
+	rc = s->transport->ops->check(s->transport);
+	if (!rc && (events & gone))
+		rc = -EPIPE;
+	if (rc)
+		lose(s, rc);
+}
+
+/* The sink has failed: a writer that waits for room must not wait for ever. */
+static void discard_queue(struct sender *s)
+{
+	struct queue_cursor at = queue_oldest(s->queue);
+	const void *bytes;
+	uint64_t frames = 0;
+	size_t len;
+
+	while (queue_next(s->queue, &at, &bytes, &len))
+		frames++;
+	count_add(&s->counts.lost_undelivered, frames);
+	queue_release(s->queue, &at);
+}
+
+static void failed_step(struct sender *s)
+{
+	discard_queue(s);
+	if (queue_may_sleep(s->queue)) {
+		wait_fd(&s->wait, -1, 0, WAIT_FOREVER);
+		queue_awake(s->queue);
+	}
+}
+
+/* One step; false when there is no more to do. */
+static bool step(struct sender *s)
+{
+	/* before the look into the queue: what was offered before the stop is then seen there */
+	const bool ending = stopping(s);
+
+	if (sender_failed(s)) {
+		failed_step(s);
+		return !ending;
+	}
+	if (!s->open)
+		return connect_step(s);
+	if (!queue_empty(s->queue)) {
+		if (out_of_time(s))
+			return false;
+		send_step(s);
+		return true;
+	}
+	if (ending)
+		return false;
+	idle_step(s);
+	return true;
+}
+
+static void *run(void *arg)
+{
+	struct sender *s = arg;
+	uint64_t frames;
+	int rc;
+
+	while (step(s))
+		;
+	if (!s->open)
+		return NULL;
+	rc = output_close(s->output);
+	frames = written(s);
+	settle(s, rc);
+	if (rc)
+		report_unfinished(&s->report, rc, frames);
+	return NULL;
+}
+
+static int start(struct sender *s)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&s->thread, NULL, run, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	s->running = rc == 0;
+	return -rc;
+}
+
+int sender_new(const char *name, const struct sink_options *options, struct queue *queue,
+	struct transport *transport, struct sender **ret)
+{
+	struct sender *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->queue = queue;
+	s->transport = transport;
+	s->report.name = name;
+	s->failure_fd = options->failure_fd;
+	s->wait.wake_fd = queue_wake_fd(queue);
+	s->wait.live = !options->wait_for_room;
+	s->wait.stop_limit = SINK_STOP_MS * NS_PER_MS;
+	s->backoff_ms = SINK_BACKOFF_MIN_MS;
+	s->random = clock_wall() ^ (uint64_t)getpid() << 32;
+	rc = output_new(transport, &s->wait, &s->output);
+	if (!rc)
+		rc = start(s);
+	if (rc) {
+		sender_free(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+void sender_stop(struct sender *s)
+{
+	uint64_t not_yet = 0;
+
+	if (atomic_compare_exchange_strong(&s->wait.stop_began, &not_yet, clock_monotonic()))
+		queue_wake(s->queue);
+}
+
+void sender_join(struct sender *s)
+{
+	if (!s->running)
+		return;
+	pthread_join(s->thread, NULL);
+	s->running = false;
+	discard_queue(s);
+}
+
+void sender_free(struct sender *s)
+{
+	if (!s)
+		return;
+	if (s->running) {
+		sender_stop(s);
+		sender_join(s);
+	}
+	output_free(s->output);
+	free(s);
+}
+
+const struct sender_counts *sender_counts(const struct sender *s)
+{
+	return &s->counts;
+}
+
+bool sender_failed(const struct sender *s)
+{
+	return atomic_load_explicit(&s->failed, memory_order_acquire);
+}

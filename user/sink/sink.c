@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sink/sink.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/queue.h"
+#include "sink/sender.h"
+#include "sink/transport.h"
+
+struct sink {
+	struct sink_url url;
+	struct queue *queue;
+	struct transport *transport;
+	struct sender *sender;
+	bool wait_for_room;
+	int interrupt_fd;
+	_Atomic uint64_t accepted; /* frames that went into the queue */
+	_Atomic uint64_t lost_queue_full;
+};
+
+static int fail(const struct sink_url *url, int rc, char *error, size_t error_size)
+{
+	snprintf(error, error_size, "sink '%.200s': cannot start: %s", url->text, strerror(-rc));
+	return rc;
+}
+
+int sink_new(const struct sink_url *url, const struct sink_options *options, struct sink **ret,
+	char *error, size_t error_size)
+{
+	struct sink *sink = calloc(1, sizeof(*sink));
+	int rc;
+
+	if (!sink)
+		return fail(url, -ENOMEM, error, error_size);
+	if (options->queue_size < SINK_QUEUE_MIN || options->queue_size > SINK_QUEUE_MAX) {
+		rc = fail(url, -EINVAL, error, error_size);
+		goto out;
+	}
+	sink->url = *url;
+	sink->wait_for_room = options->wait_for_room;
+	sink->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
+	rc = transport_new(url, options, &sink->transport, error, error_size);
+	if (rc)
+		goto out;
+	rc = queue_new(options->queue_size, &sink->queue);
+	if (!rc)
+		rc = sender_new(sink->url.text, options, sink->queue, sink->transport,
+			&sink->sender);
+	if (rc)
+		fail(url, rc, error, error_size);
+out:
+	if (rc)
+		sink_free(sink);
+	else
+		*ret = sink;
+	return rc;
+}
+
+static void count_one(_Atomic uint64_t *count)
+{
+	uint64_t n = atomic_load_explicit(count, memory_order_relaxed);
+
+	atomic_store_explicit(count, n + 1, memory_order_release);
+}
+
+void sink_offer(struct sink *sink, const void *bytes, size_t len)
+{
+	void *room = queue_reserve(sink->queue, len);
+
+	while (!room && sink->wait_for_room &&
+		queue_wait_for_room(sink->queue, len, sink->interrupt_fd))
+		room = queue_reserve(sink->queue, len);
+	if (!room) {
+		count_one(&sink->lost_queue_full);
+		return;
+	}
+	memcpy(room, bytes, len);
+	/* before the sender can see it, so that no reader finds more sent than accepted */
+	count_one(&sink->accepted);
+	queue_commit(sink->queue);
+}
+
+void sink_flush(struct sink *sink)
+{
+	queue_flush(sink->queue);
+}
+
+void sink_stop_begin(struct sink *sink)
+{
+	queue_close(sink->queue);
+	sender_stop(sink->sender);
+}
+
+void sink_stop(struct sink *sink)
+{
+	sink_stop_begin(sink);
+	sender_join(sink->sender);
+}
+
+void sink_free(struct sink *sink)
+{
+	if (!sink)
+		return;
+	if (sink->sender)
+		sink_stop(sink);
+	sender_free(sink->sender);
+	transport_free(sink->transport);
+	queue_free(sink->queue);
+	free(sink);
+}
+
+static uint64_t get(const _Atomic uint64_t *count)
+{
+	return atomic_load_explicit(count, memory_order_acquire);
+}
+
+/*
+ * From the end of a frame's way to its beginning: what is read later can only be ahead, so nothing
+ * goes below zero, and the rest is made to add up.
+ */
+void sink_read_counts(const struct sink *sink, struct sink_counts *ret)
+{
+	const struct sender_counts *c = sender_counts(sink->sender);
+	uint64_t sent, accepted;
+
+	ret->confirmed = get(&c->confirmed);
+	ret->unconfirmed = get(&c->unconfirmed);
+	ret->connections = get(&c->connections);
+	sent = get(&c->sent);
+	ret->lost_undelivered = get(&c->lost_undelivered);
+	accepted = get(&sink->accepted);
+	ret->lost_queue_full = get(&sink->lost_queue_full);
+	ret->written = sent - ret->confirmed - ret->unconfirmed;
+	ret->queued = accepted - sent - ret->lost_undelivered;
+	ret->offered = accepted + ret->lost_queue_full;
+}
+
+const struct sink_url *sink_url(const struct sink *sink)
+{
+	return &sink->url;
+}
+
+bool sink_failed(const struct sink *sink)
+{
+	return sender_failed(sink->sender);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A sink: where frames or lines go. Each has one queue, bounded in bytes, and one sender thread,
+ * so that a collector that is absent, slow, stopped or hostile costs its own sink its messages
+ * and nothing else. The sender writes Frame Streams with libfstrm's fstrm_writer over our own
+ * fstrm_rdwr, whose every blocking step has a deadline; a lines sink writes lines.
+ *
+ * A live tap never waits: what does not fit into the queue is counted and gone (newest first). A
+ * replay waits for room. What stands in the queue while the collector is away is sent when it is
+ * back; a frame leaves the queue only when its bytes were taken by the system.
+ *
+ * Counts, which hold at every moment (queued is what is in flight):
+ *   offered = confirmed + unconfirmed + written + queued + lost_queue_full + lost_undelivered
+ * confirmed: on a connection that ended with FINISH, or in a file closed whole, or a line written;
+ * unconfirmed: written to a connection that ended otherwise; written: to one that is still open.
+ *
+ * Threads: one thread calls sink_new, sink_offer, sink_flush, sink_stop, sink_free; the counts may
+ * be read from any. The sender thread blocks all signals and calls log_* and the own_socket hook.
+ */
+#ifndef SINK_SINK_H
+#define SINK_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sink/url.h"
+
+enum {
+	SINK_QUEUE_MIN = 128 * 1024, /* bytes; one frame of 96 KiB always fits */
+	SINK_QUEUE_DEFAULT = 16 * 1024 * 1024,
+	SINK_QUEUE_MAX = 1024 * 1024 * 1024,
+	SINK_CONNECT_MS = 5000,      /* each deadline of one step, milliseconds */
+	SINK_HANDSHAKE_MS = 5000,
+	SINK_WRITE_MS = 5000,
+	SINK_FINISH_MS = 2000,
+	SINK_STOP_MS = 3000,         /* a live tap's exit, all steps together */
+	SINK_BACKOFF_MIN_MS = 10,    /* reconnect: doubling from here ... */
+	SINK_BACKOFF_MAX_MS = 500,   /* ... to here, with jitter: within a second of its return */
+	SINK_LINES_FLUSH_MS = 50,
+};
+
+/* The counts of one sink, each written by one thread and read by any. */
+#define SINK_COUNT_LIST(X)                                                                         \
+	X(offered, "frames given to the sink")                                                     \
+	X(confirmed, "frames on connections that ended with FINISH, or in a file closed whole")    \
+	X(unconfirmed, "frames written to a connection that ended otherwise")                      \
+	X(written, "frames written to the connection that is open")                                \
+	X(queued, "frames in the queue")                                                           \
+	X(lost_queue_full, "lost: the queue was full")                                             \
+	X(lost_undelivered, "lost: not delivered when the tap ended")                              \
+	X(connections, "connections that were made")
+
+struct sink_counts {
+#define SINK_COUNT_FIELD(name, text) uint64_t name;
+	SINK_COUNT_LIST(SINK_COUNT_FIELD)
+#undef SINK_COUNT_FIELD
+};
+
+/* A socket that the sink opened for itself (a look-up, a connection): not to be reported. */
+struct sockaddr;
+typedef void sink_own_socket_fn(
+	void *arg, int protocol, const struct sockaddr *local, const struct sockaddr *remote);
+
+struct sink_options {
+	size_t queue_size;            /* bytes; SINK_QUEUE_MIN to SINK_QUEUE_MAX */
+	bool wait_for_room;           /* a replay: sink_offer blocks instead of losing */
+	sink_own_socket_fn *own_socket; /* may be NULL; called from the sender thread */
+	void *own_socket_arg;
+	int failure_fd;               /* eventfd, 1 is added when the sink can never work again
+	                                 (closed pipe, file gone wrong); -1: none */
+	int interrupt_fd;             /* a replay's: while it is readable, sink_offer does not wait
+	                                 for room but loses (a signalfd: Ctrl-C); 0 or -1: none */
+};
+
+struct sink;
+
+/*
+ * Opens what must work at once (a file, standard output) and starts the sender; a collector may
+ * come later. 0 or -errno; error gets one line that names the sink and says what to do.
+ */
+int sink_new(const struct sink_url *url, const struct sink_options *options, struct sink **ret,
+	char *error, size_t error_size);
+
+/* Gives a copy of one frame (or line, for SINK_LINES) to the sink. Never blocks a live tap. */
+void sink_offer(struct sink *sink, const void *bytes, size_t len);
+/* The end of a batch: wakes the sender if it sleeps. Cheap when nothing was offered. */
+void sink_flush(struct sink *sink);
+
+/*
+ * Ends the sink: sends what is queued, closes the connection with STOP and FINISH. A live tap's
+ * sink takes at most SINK_STOP_MS; a replay's as long as its collector goes on taking bytes.
+ * sink_stop_begin tells all sinks first, so that their times run side by side. After sink_stop the
+ * counts are final: queued and written are 0.
+ */
+void sink_stop_begin(struct sink *sink);
+void sink_stop(struct sink *sink);
+void sink_free(struct sink *sink);
+
+void sink_read_counts(const struct sink *sink, struct sink_counts *ret);
+const struct sink_url *sink_url(const struct sink *sink);
+/* True when the sink can never work again: its file failed or its pipe was closed. */
+bool sink_failed(const struct sink *sink);
+
+#endif

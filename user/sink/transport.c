@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sink/transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int transport_new(const struct sink_url *url, const struct sink_options *options,
+	struct transport **ret, char *error, size_t error_size)
+{
+	const char *hint = NULL;
+	int rc = 0;
+
+	*ret = NULL;
+	switch (url->kind) {
+	case SINK_UNIX:
+		*ret = unix_transport_new(url->target);
+		break;
+	case SINK_TCP:
+		*ret = tcp_transport_new(url, options->own_socket, options->own_socket_arg);
+		break;
+	case SINK_FILE:
+		rc = file_transport_new(url->target, ret, &hint);
+		break;
+	case SINK_LINES:
+		rc = stdout_transport_new(ret);
+		break;
+	}
+	if (!rc && !*ret)
+		rc = -ENOMEM;
+	if (rc)
+		snprintf(error, error_size, "sink '%.200s': cannot write to %.200s: %s", url->text,
+			url->kind == SINK_LINES ? "standard output" : url->target,
+			hint ? hint : strerror(-rc));
+	return rc;
+}
+
+void transport_free(struct transport *t)
+{
+	if (!t)
+		return;
+	t->ops->close(t);
+	t->ops->destroy(t);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sink/url.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FORMS "/path, unix:///path, tcp://host[:6000], file:///path or -"
+
+struct complaint {
+	const char *text; /* the sink's name */
+	char *error;
+	size_t error_size;
+};
+
+static bool is_control_character(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+__attribute__((format(printf, 2, 3))) static int refuse(
+	const struct complaint *c, const char *format, ...)
+{
+	char why[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	snprintf(c->error, c->error_size, "sink '%.200s': %s", c->text, why);
+	/* the text is the user's, but the line stays one line */
+	for (char *at = c->error; *at; at++) {
+		if (is_control_character(*at))
+			*at = '?';
+	}
+	return -EINVAL;
+}
+
+/* The part after "scheme://", or NULL. */
+static const char *after_scheme(const char *text, const char *scheme)
+{
+	size_t len = strlen(scheme);
+
+	if (strncmp(text, scheme, len) || strncmp(text + len, "://", 3))
+		return NULL;
+	return text + len + 3;
+}
+
+static bool has_control_character(const char *text)
+{
+	while (*text && !is_control_character(*text))
+		text++;
+	return *text;
+}
+
+static int parse_port(const char *digits, uint16_t *ret)
+{
+	unsigned int port = 0;
+
+	if (!*digits || strlen(digits) > 5)
+		return -EINVAL;
+	for (; *digits; digits++) {
+		if (*digits < '0' || *digits > '9')
+			return -EINVAL;
+		port = port * 10 + (unsigned int)(*digits - '0');
+	}
+	if (port < 1 || port > UINT16_MAX)
+		return -EINVAL;
+	*ret = (uint16_t)port;
+	return 0;
+}
+
+/* The address without a scope, since inet_pton knows none (fe80::1%eth0). */
+static bool is_ipv6(const char *host)
+{
+	char bare[INET6_ADDRSTRLEN];
+	size_t len = strcspn(host, "%");
+	struct in6_addr address;
+
+	if (len >= sizeof(bare))
+		return false;
+	memcpy(bare, host, len);
+	bare[len] = 0;
+	return inet_pton(AF_INET6, bare, &address) == 1;
+}
+
+static bool is_host_name(const char *host)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+
+	return *host && !host[strspn(host, allowed)];
+}
+
+/* The length of the host's text, *ret_after where the port's colon or the end must stand. */
+static int split_host(const char *rest, struct sink_url *url, const char **ret_after)
+{
+	const char *end;
+
+	if (*rest == '[') {
+		end = strchr(++rest, ']');
+		*ret_after = end ? end + 1 : NULL;
+	} else {
+		end = rest + strcspn(rest, ":");
+		*ret_after = end;
+	}
+	if (!end || end - rest > SINK_HOST_MAX)
+		return -EINVAL;
+	memcpy(url->target, rest, (size_t)(end - rest));
+	url->target[end - rest] = 0;
+	return 0;
+}
+
+static int parse_tcp(const char *rest, struct sink_url *url, const struct complaint *c)
+{
+	const char *after;
+
+	url->kind = SINK_TCP;
+	url->port = SINK_TCP_PORT_DEFAULT;
+	if (*rest != '[' && is_ipv6(rest))
+		return refuse(c, "an IPv6 address stands in brackets: tcp://[%.60s]:%d", rest,
+			SINK_TCP_PORT_DEFAULT);
+	if (split_host(rest, url, &after))
+		return refuse(c, "write tcp://host:port or tcp://[IPv6]:port");
+	if (*rest == '[' ? !is_ipv6(url->target) : !is_host_name(url->target))
+		return refuse(c, "'%.100s' is neither a host name nor an address", url->target);
+	if (*after && (*after != ':' || parse_port(after + 1, &url->port)))
+		return refuse(c, "the port must be a number from 1 to 65535");
+	return 0;
+}
+
+static int parse_path(enum sink_kind kind, const char *path, struct sink_url *url,
+	const struct complaint *c)
+{
+	url->kind = kind;
+	if (!*path)
+		return refuse(c, "the path is missing");
+	if (kind == SINK_UNIX && strlen(path) > SINK_UNIX_PATH_MAX)
+		return refuse(c, "the path of a Unix socket has at most %d bytes, this has %zu",
+			SINK_UNIX_PATH_MAX, strlen(path));
+	memcpy(url->target, path, strlen(path) + 1);
+	return 0;
+}
+
+/* A bare word is a socket's path, unless it looks like a scheme mistyped. */
+static int parse_bare(const char *text, struct sink_url *url, const struct complaint *c)
+{
+	static const char *const schemes[] = {"unix:", "tcp:", "file:", "tls:", "udp:"};
+
+	if (strstr(text, "://") && text[0] != '/')
+		return refuse(c, "there is no such kind of sink: write " FORMS);
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (!strncmp(text, schemes[i], strlen(schemes[i])))
+			return refuse(c, "the slashes are missing: write " FORMS);
+	}
+	return parse_path(SINK_UNIX, text, url, c);
+}
+
+int sink_url_parse(const char *text, struct sink_url *ret, char *error, size_t error_size)
+{
+	const struct complaint c = {.text = text, .error = error, .error_size = error_size};
+	const char *rest;
+
+	memset(ret, 0, sizeof(*ret));
+	if (strlen(text) >= sizeof(ret->text))
+		return refuse(&c, "it is longer than %zu bytes", sizeof(ret->text) - 1);
+	if (!*text)
+		return refuse(&c, "it is empty: write " FORMS);
+	if (has_control_character(text))
+		return refuse(&c, "it has a control character in it");
+	memcpy(ret->text, text, strlen(text) + 1);
+	if (!strcmp(text, "-")) {
+		ret->kind = SINK_LINES;
+		return 0;
+	}
+	if ((rest = after_scheme(text, "unix")))
+		return parse_path(SINK_UNIX, rest, ret, &c);
+	if ((rest = after_scheme(text, "file")))
+		return parse_path(SINK_FILE, rest, ret, &c);
+	if ((rest = after_scheme(text, "tcp")))
+		return parse_tcp(rest, ret, &c);
+	return parse_bare(text, ret, &c);
+}
