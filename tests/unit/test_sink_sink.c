@@ -38,7 +38,8 @@ enum manner {
 
 struct collector {
 	enum manner manner;
-	uint64_t hang_up_after; /* frames on each connection, then in the middle of the next; 0: never */
+	/* frames on each connection, then in the middle of the next; 0: never */
+	_Atomic uint64_t hang_up_after;
 	unsigned int pause_us;  /* after each 100 frames */
 	int listener;
 	pthread_t thread;
@@ -82,7 +83,7 @@ static fstrm_res write_bytes(void *arg, const struct iovec *iov, int count)
 
 static struct fstrm_reader *new_reader(struct collector *c)
 {
-	const char *type = c->manner == OTHER_TYPE ? "text/plain" : "protobuf:dnstap.Dnstap";
+	static const char type[] = "protobuf:dnstap.Dnstap";
 	struct fstrm_reader_options *options = fstrm_reader_options_init();
 	struct fstrm_rdwr *rdwr = fstrm_rdwr_init(c);
 	struct fstrm_reader *reader;
@@ -91,7 +92,7 @@ static struct fstrm_reader *new_reader(struct collector *c)
 	fstrm_rdwr_set_close(rdwr, no_step);
 	fstrm_rdwr_set_read(rdwr, read_bytes);
 	fstrm_rdwr_set_write(rdwr, write_bytes);
-	fstrm_reader_options_add_content_type(options, type, strlen(type));
+	fstrm_reader_options_add_content_type(options, type, sizeof(type) - 1);
 	reader = fstrm_reader_init(options, &rdwr);
 	fstrm_reader_options_destroy(&options);
 	return reader;
@@ -146,6 +147,9 @@ static void serve(struct collector *c)
 {
 	static const uint8_t rubbish[600] = "HTTP/1.1 400 Bad Request\r\n";
 	static const uint8_t huge[8] = {0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+	/* escape, length, ACCEPT, CONTENT_TYPE */
+	static const uint8_t other_type[] = "\0\0\0\0" "\0\0\0\x16" "\0\0\0\1" "\0\0\0\1"
+					    "\0\0\0\x0a" "text/plain";
 	struct fstrm_reader *reader;
 
 	switch (c->manner) {
@@ -164,6 +168,10 @@ static void serve(struct collector *c)
 		break;
 	case HUGE_CONTROL:
 		send(c->connection, huge, sizeof(huge), MSG_NOSIGNAL);
+		wait_for_end(c);
+		break;
+	case OTHER_TYPE:
+		send(c->connection, other_type, sizeof(other_type) - 1, MSG_NOSIGNAL);
 		wait_for_end(c);
 		break;
 	default:
@@ -500,14 +508,16 @@ static void an_idle_sink_sees_its_collector_go_and_finds_it_again(void **state)
 static void nothing_is_lost_or_doubled_by_a_collector_that_hangs_up(void **state)
 {
 	struct collector *c = collector_new(GOOD);
+	struct sink_options options = live;
 	struct sink *sink;
 	struct sink_counts counts;
 
 	(void)state;
+	options.queue_size = 64 * 1024 * 1024;
 	c->hang_up_after = 1117;
 	listen_unix(c, unix_path('e'));
 	collector_start(c);
-	sink = open_sink(unix_path('e'), &live);
+	sink = open_sink(unix_path('e'), &options);
 	for (uint64_t n = 0; n < 100000; n += 1000) {
 		offer(sink, n, n + 1000);
 		usleep(10000);

@@ -202,8 +202,11 @@ static void say_hello(struct live *l)
 	}
 	log_info("watching %s on port %s (%s ring)", l->names, ports,
 		loader_ring_kind(l->loader) == RINGS_PERF ? "perf" : "BPF");
-	log_info("to see a message, ask a DNS server from another terminal: "
-		 "dig -p %u @SERVER example.com", o->ports[0]);
+	if (o->ports[0] == OPTIONS_PORT_DEFAULT)
+		log_info("try in another terminal: getent ahosts example.com "
+			 "(or: dig @127.0.0.1 example.com)");
+	else
+		log_info("try in another terminal: dig -p %u @127.0.0.1 example.com", o->ports[0]);
 	l->silence_ends = clock_monotonic() + SILENCE_NS;
 }
 

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The sinks that have no collector: a file, a FIFO, a device, lines on standard output. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fstrm.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sink/sink.h"
+
+static char directory[] = "/tmp/test-sink-file-XXXXXX";
+
+static const char *in_directory(const char *name)
+{
+	static char path[sizeof(directory) + 32];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return path;
+}
+
+static const struct sink_options live = {.queue_size = SINK_QUEUE_DEFAULT, .failure_fd = -1};
+static char error[512];
+
+static int try_sink(const char *text, const struct sink_options *options, struct sink **ret)
+{
+	struct sink_url url;
+
+	error[0] = 0;
+	assert_int_equal(sink_url_parse(text, &url, error, sizeof(error)), 0);
+	return sink_new(&url, options, ret, error, sizeof(error));
+}
+
+static struct sink *open_sink(const char *text, const struct sink_options *options)
+{
+	struct sink *sink;
+
+	if (try_sink(text, options, &sink))
+		fail_msg("%s", error);
+	return sink;
+}
+
+static struct sink *open_file(const char *name, const struct sink_options *options)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "file://%s", in_directory(name));
+	return open_sink(text, options);
+}
+
+static void offer(struct sink *sink, uint64_t from, uint64_t upto)
+{
+	uint8_t frame[2000];
+
+	memset(frame, 0x5a, sizeof(frame));
+	for (uint64_t n = from; n < upto; n++) {
+		memcpy(frame, &n, sizeof(n));
+		sink_offer(sink, frame, sizeof(n) + n * 7919 % (sizeof(frame) - sizeof(n)));
+	}
+	sink_flush(sink);
+}
+
+static struct sink_counts counts_of(const struct sink *sink)
+{
+	struct sink_counts c;
+
+	sink_read_counts(sink, &c);
+	assert_int_equal(c.offered, c.confirmed + c.unconfirmed + c.written + c.queued +
+					    c.lost_queue_full + c.lost_undelivered);
+	return c;
+}
+
+static struct sink_counts stopped(struct sink *sink, uint64_t within_ms)
+{
+	uint64_t began = clock_monotonic();
+
+	sink_stop(sink);
+	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, within_ms);
+	assert_int_equal(counts_of(sink).queued, 0);
+	assert_int_equal(counts_of(sink).written, 0);
+	return counts_of(sink);
+}
+
+static bool written(const struct sink *sink, uint64_t frames, uint64_t ms)
+{
+	uint64_t end = clock_monotonic() + ms * NS_PER_MS;
+
+	while (counts_of(sink).written + counts_of(sink).confirmed < frames &&
+		clock_monotonic() < end)
+		usleep(200);
+	return counts_of(sink).written + counts_of(sink).confirmed >= frames;
+}
+
+/* The frames from number `from` on, read by libfstrm; *ret_whole: the stream ended with STOP. */
+static uint64_t read_back(const char *path, uint64_t from, bool *ret_whole)
+{
+	struct fstrm_file_options *options = fstrm_file_options_init();
+	struct fstrm_reader *reader;
+	const uint8_t *bytes;
+	uint64_t frames = 0, number;
+	size_t len;
+	fstrm_res res;
+
+	fstrm_file_options_set_file_path(options, path);
+	reader = fstrm_file_reader_init(options, NULL);
+	fstrm_file_options_destroy(&options);
+	assert_non_null(reader);
+	while ((res = fstrm_reader_read(reader, &bytes, &len)) == fstrm_res_success) {
+		memcpy(&number, bytes, sizeof(number));
+		assert_int_equal(number, from + frames);
+		assert_int_equal(len, 8 + number * 7919 % 1992);
+		frames++;
+	}
+	*ret_whole = res == fstrm_res_stop;
+	fstrm_reader_destroy(&reader);
+	return frames;
+}
+
+static void a_file_has_every_frame_and_its_end(void **state)
+{
+	struct sink *sink = open_file("whole", &live);
+	struct stat status;
+	bool whole;
+
+	(void)state;
+	offer(sink, 0, 10000);
+	assert_int_equal(stopped(sink, 2000).confirmed, 10000);
+	sink_free(sink);
+	assert_int_equal(read_back(in_directory("whole"), 0, &whole), 10000);
+	assert_true(whole);
+	assert_int_equal(stat(in_directory("whole"), &status), 0);
+	assert_int_equal(status.st_mode & 07777 & ~022, 0644);
+}
+
+static void a_file_without_frames_is_a_valid_stream(void **state)
+{
+	bool whole;
+
+	(void)state;
+	/* the stop comes before, while and after the thread has opened it */
+	for (int i = 0; i < 50; i++) {
+		struct sink *sink = open_file("empty", &live);
+
+		if (i % 2)
+			usleep((unsigned int)i * 20);
+		sink_free(sink);
+		assert_int_equal(read_back(in_directory("empty"), 0, &whole), 0);
+		assert_true(whole);
+	}
+}
+
+static void a_file_is_emptied_first_and_can_be_followed_live(void **state)
+{
+	struct sink *sink = open_file("whole", &live);
+	bool whole;
+
+	(void)state;
+	for (uint64_t n = 0; n < 5; n++) {
+		offer(sink, n, n + 1);
+		assert_true(written(sink, n + 1, 100));
+		assert_int_equal(read_back(in_directory("whole"), 0, &whole), n + 1);
+		assert_false(whole);
+	}
+	assert_int_equal(stopped(sink, 2000).confirmed, 5);
+	sink_free(sink);
+}
+
+static void listen_at(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	memcpy(address.sun_path, path, strlen(path));
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+static void what_cannot_be_a_file_is_refused_with_the_reason(void **state)
+{
+	struct sink *sink = NULL;
+	char text[128];
+
+	(void)state;
+	snprintf(text, sizeof(text), "file://%s", directory);
+	assert_int_equal(try_sink(text, &live, &sink), -EISDIR);
+	assert_non_null(strstr(error, "Is a directory"));
+	assert_non_null(strstr(error, directory));
+	assert_int_equal(try_sink("file:///nowhere/at/all", &live, &sink), -ENOENT);
+	assert_non_null(strstr(error, "/nowhere/at/all: No such file"));
+	listen_at(in_directory("socket"));
+	snprintf(text, sizeof(text), "file://%s", in_directory("socket"));
+	assert_int_equal(try_sink(text, &live, &sink), -ENXIO);
+	assert_non_null(strstr(error, "unix://"));
+	assert_null(sink);
+}
+
+static void devices_take_what_they_take(void **state)
+{
+	struct sink *sink = open_sink("file:///dev/null", &live);
+	struct sink_counts c;
+
+	(void)state;
+	offer(sink, 0, 10000);
+	assert_int_equal(stopped(sink, 2000).confirmed, 10000);
+	sink_free(sink);
+
+	sink = open_sink("file:///dev/full", &live);
+	offer(sink, 0, 100);
+	usleep(50000);
+	assert_false(sink_failed(sink));
+	c = stopped(sink, SINK_STOP_MS + 300);
+	assert_int_equal(c.lost_undelivered, 100);
+	sink_free(sink);
+}
+
+/* A disk of 256 KiB that fills up, is whole up to its last frame, and gets room again. */
+static void a_full_disk_keeps_the_file_whole_and_goes_on(void **state)
+{
+	char disk[sizeof(directory) + 32], file[sizeof(disk) + 8], other[sizeof(disk) + 8];
+	struct sink *sink;
+	char text[128];
+	uint64_t before;
+	bool whole;
+
+	(void)state;
+	snprintf(disk, sizeof(disk), "%s", in_directory("disk"));
+	snprintf(file, sizeof(file), "%s/f", disk);
+	snprintf(other, sizeof(other), "%s/o", disk);
+	assert_int_equal(mkdir(disk, 0755), 0);
+	if (mount("none", disk, "tmpfs", 0, "size=1024k")) {
+		rmdir(disk);
+		print_message("may not mount a small disk here: %s\n", strerror(errno));
+		skip();
+	}
+	snprintf(text, sizeof(text), "truncate -s 0 %s && head -c 768k /dev/zero > %s", other, other);
+	assert_int_equal(system(text), 0);
+	snprintf(text, sizeof(text), "file://%s", file);
+	sink = open_sink(text, &live);
+	offer(sink, 0, 400);
+	usleep(200000);
+	before = counts_of(sink).written;
+	assert_in_range(before, 100, 399);
+	assert_int_equal(read_back(file, 0, &whole), before);
+	assert_false(sink_failed(sink));
+	assert_int_equal(unlink(other), 0);
+	assert_true(written(sink, 400, 2000));
+	assert_int_equal(stopped(sink, 2000).confirmed, 400);
+	sink_free(sink);
+	assert_int_equal(read_back(file, 0, &whole), 400);
+	assert_true(whole);
+	assert_int_equal(umount(disk), 0);
+	rmdir(disk);
+}
+
+struct follower {
+	const char *path;
+	uint64_t from, frames;
+	bool whole;
+};
+
+static void *follow(void *arg)
+{
+	struct follower *f = arg;
+
+	f->frames = read_back(f->path, f->from, &f->whole);
+	return NULL;
+}
+
+static void a_fifo_waits_for_its_reader(void **state)
+{
+	const char *path = strdup(in_directory("fifo"));
+	struct follower f = {.path = path};
+	pthread_t thread;
+	struct sink *sink;
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	sink = open_file("fifo", &live);
+	offer(sink, 0, 1000);
+	usleep(30000);
+	assert_int_equal(counts_of(sink).queued, 1000);
+	assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
+	assert_true(written(sink, 1000, 2000));
+	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 1000);
+	pthread_join(thread, NULL);
+	assert_int_equal(f.frames, 1000);
+	assert_true(f.whole);
+	sink_free(sink);
+
+	sink = open_file("fifo", &live);
+	offer(sink, 0, 10);
+	assert_int_equal(stopped(sink, 500).lost_undelivered, 10);
+	sink_free(sink);
+	free((char *)path);
+}
+
+/* Standard output is a pipe while the sink lives; the pipe's reading end is returned. */
+struct redirected {
+	int saved, reader;
+};
+
+static struct redirected redirect(void)
+{
+	struct redirected r;
+	int ends[2];
+
+	fflush(stdout);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	r.saved = dup(STDOUT_FILENO);
+	r.reader = ends[0];
+	dup2(ends[1], STDOUT_FILENO);
+	close(ends[1]);
+	return r;
+}
+
+static void restore(const struct redirected *r)
+{
+	dup2(r->saved, STDOUT_FILENO);
+	close(r->saved);
+}
+
+static bool readable(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static void lines_go_out_at_once_and_as_they_are(void **state)
+{
+	struct redirected r = redirect();
+	struct sink *sink = open_sink("-", &live);
+	char got[64] = "";
+
+	(void)state;
+	restore(&r);
+	sink_offer(sink, "one\n", 4);
+	sink_offer(sink, "two\n", 4);
+	sink_flush(sink);
+	assert_true(readable(r.reader, 50));
+	usleep(10000);
+	assert_int_equal(read(r.reader, got, sizeof(got)), 8);
+	assert_string_equal(got, "one\ntwo\n");
+	assert_int_equal(counts_of(sink).confirmed, 2);
+	stopped(sink, 500);
+	sink_free(sink);
+	close(r.reader);
+}
+
+static void offer_lines(struct sink *sink, unsigned int lines)
+{
+	char line[128];
+
+	for (unsigned int n = 0; n < lines; n++)
+		sink_offer(sink, line, (size_t)snprintf(line, sizeof(line), "%u %080u\n", n, n));
+	sink_flush(sink);
+}
+
+static void a_reader_that_pauses_loses_no_byte(void **state)
+{
+	struct redirected r = redirect();
+	struct sink *sink = open_sink("-", &live);
+	FILE *in = fdopen(r.reader, "r");
+	unsigned int at, same;
+
+	(void)state;
+	restore(&r);
+	offer_lines(sink, 20000);
+	usleep(100000);
+	for (unsigned int n = 0; n < 20000; n++) {
+		assert_int_equal(fscanf(in, "%u %u\n", &at, &same), 2);
+		assert_int_equal(at, n);
+		assert_int_equal(same, n);
+		if (n % 5000 == 0)
+			usleep(20000);
+	}
+	assert_int_equal(stopped(sink, 500).confirmed, 20000);
+	sink_free(sink);
+	fclose(in);
+}
+
+static void a_reader_that_stopped_does_not_hold_up_the_exit(void **state)
+{
+	struct redirected r = redirect();
+	struct sink *sink = open_sink("-", &live);
+	struct sink_counts c;
+
+	(void)state;
+	restore(&r);
+	offer_lines(sink, 20000);
+	c = stopped(sink, SINK_STOP_MS + 300);
+	assert_true(c.confirmed > 0 && c.lost_undelivered > 0);
+	assert_int_equal(c.confirmed + c.lost_undelivered, 20000);
+	sink_free(sink);
+	close(r.reader);
+}
+
+static void a_closed_pipe_is_told_and_kills_nobody(void **state)
+{
+	(void)state;
+	/* closed while the sink has something to say, and while it has not */
+	for (int idle = 0; idle < 2; idle++) {
+		struct redirected r = redirect();
+		struct sink_options options = live;
+		struct sink *sink;
+
+		options.failure_fd = eventfd(0, EFD_CLOEXEC);
+		sink = open_sink("-", &options);
+		restore(&r);
+		close(r.reader);
+		if (!idle)
+			offer_lines(sink, 10);
+		assert_true(readable(options.failure_fd, 1000));
+		assert_true(sink_failed(sink));
+		offer_lines(sink, 10);
+		assert_int_equal(stopped(sink, 500).lost_undelivered, idle ? 10 : 20);
+		sink_free(sink);
+		close(options.failure_fd);
+	}
+}
+
+/* A replay that waits for room must not wait for a pipe that is closed. */
+static void a_replay_into_a_closed_pipe_ends(void **state)
+{
+	struct sink_options options = {
+		.queue_size = SINK_QUEUE_MIN, .failure_fd = -1, .wait_for_room = true};
+	struct redirected r = redirect();
+	struct sink *sink = open_sink("-", &options);
+
+	(void)state;
+	restore(&r);
+	close(r.reader);
+	offer_lines(sink, 50000);
+	assert_int_equal(stopped(sink, 500).offered, 50000);
+	sink_free(sink);
+}
+
+static int make_directory(void **state)
+{
+	(void)state;
+	log_set_level(LOG_ERROR);
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_directory(void **state)
+{
+	static const char *const names[] = {"whole", "empty", "socket", "fifo"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(in_directory(names[i]));
+	return rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_has_every_frame_and_its_end),
+		cmocka_unit_test(a_file_without_frames_is_a_valid_stream),
+		cmocka_unit_test(a_file_is_emptied_first_and_can_be_followed_live),
+		cmocka_unit_test(what_cannot_be_a_file_is_refused_with_the_reason),
+		cmocka_unit_test(devices_take_what_they_take),
+		cmocka_unit_test(a_full_disk_keeps_the_file_whole_and_goes_on),
+		cmocka_unit_test(a_fifo_waits_for_its_reader),
+		cmocka_unit_test(lines_go_out_at_once_and_as_they_are),
+		cmocka_unit_test(a_reader_that_pauses_loses_no_byte),
+		cmocka_unit_test(a_reader_that_stopped_does_not_hold_up_the_exit),
+		cmocka_unit_test(a_closed_pipe_is_told_and_kills_nobody),
+		cmocka_unit_test(a_replay_into_a_closed_pipe_ends),
+	};
+
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
