@@ -85,8 +85,9 @@ def check_exchanges(messages: Iterable[Message], exchanges: List[Exchange], role
     found = by_key(messages)
     expected = {(exchange.port, exchange.id, direction) for exchange in exchanges
                 for direction in ("query", "response")}
+    missing, unexpected = expected - set(found), set(found) - expected
     assert set(found) == expected, (
-        f"missing {sorted(expected - set(found))[:5]}, unexpected {sorted(set(found) - expected)[:5]}")
+        f"missing {len(missing)}: {sorted(missing)[:5]}, unexpected {sorted(unexpected)[:5]}")
     for exchange in exchanges:
         asked = found[exchange.port, exchange.id, "query"]
         answered = found[exchange.port, exchange.id, "response"]

@@ -77,15 +77,12 @@ class Required:
         if not self.whole_run:
             return
         terminalreporter.section("required tests")
-        by_reason: Dict[str, int] = {}
-        for reason in self.reasons.values():
-            by_reason[reason] = by_reason.get(reason, 0) + 1
-        for reason, count in by_reason.items():
-            terminalreporter.line(f"SKIPPED {count} required or other tests, not possible here: "
-                                  f"{reason}")
+        for reason in sorted(set(self.reasons.values())):
+            count = list(self.reasons.values()).count(reason)
+            terminalreporter.line(f"SKIPPED {count} tests, not possible here: {reason}")
         problems = self.problems()
         for problem in problems:
             terminalreporter.line(f"REQUIRED {problem}")
         if not problems:
-            terminalreporter.line("every required test passed" if not by_reason else
-                                  "every other required test passed")
+            terminalreporter.line("every other required test passed" if self.reasons else
+                                  "every required test passed")

@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Iterable, List, Optional
 
 from netns import Namespace
 
@@ -31,12 +31,13 @@ def binary() -> Path:
     return path
 
 
-def unprivileged(command: list) -> list:
-    """The same command as a user without any capability."""
+def unprivileged(command: list, capabilities: Iterable[str] = ()) -> list:
+    """The same command as an ordinary user, with these capabilities and no others."""
     if os.geteuid():
         return command
+    kept = ",".join(["-all", *("+" + name for name in capabilities)])
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-            "--inh-caps=-all", "--no-new-privs", "--", *command]
+            f"--inh-caps={kept}", f"--ambient-caps={kept}", "--no-new-privs", "--", *command]
 
 
 @dataclass
@@ -78,17 +79,18 @@ class Tap:
     """A running dnstap-bpf. Use it with `with`; stop() gives the result."""
 
     def __init__(self, folder: Path, *words, space: Optional[Namespace] = None,
-                 nobody: bool = False, program: Optional[Path] = None, stdout=None) -> None:
+                 nobody: bool = False, capabilities: Iterable[str] = (),
+                 program: Optional[Path] = None) -> None:
         number = sum(1 for _ in folder.glob("tap*.err"))
         self.err, self.out = folder / f"tap{number}.err", folder / f"tap{number}.out"
         self.ledger_file = folder / f"tap{number}.json"
         command = [str(word) for word in (program or binary(), "--ledger", self.ledger_file,
                                           *words)]
-        command = unprivileged(command) if nobody else command
+        command = unprivileged(command, capabilities) if nobody else command
         with open(self.err, "wb") as err, open(self.out, "wb") as out:
             self.process = subprocess.Popen(
                 space.command(*command) if space else command, stdin=subprocess.DEVNULL,
-                stdout=out if stdout is None else stdout, stderr=err)
+                stdout=out, stderr=err)
 
     def __enter__(self) -> "Tap":
         return self

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Real servers under a live tap: every query and response exactly once, and right."""
 
+import signal
 import socket
 
 import pytest
@@ -10,7 +11,7 @@ from collectors import golang_dnstap
 from frames import decode, read_messages
 from lab import (CLIENT, CLIENT_DEVICE, LOOPBACK, OTHER_PORT, SERVER_DEVICE, by_key,
                  check_exchanges)
-from tap import stop_balanced
+from tap import Tap, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
@@ -75,9 +76,11 @@ def test_own_address_over_loopback_is_seen_once(lab, tap, folder):
     """A host that asks its own address uses lo, whichever device has the address."""
     address = lab.addresses["unbound"][4]
     running = tap(f"file://{folder}/x.fstrm", "full", space=lab.server).wait_watching()
-    exchanges = ask_varied(lab.server, address, 40, flags=RD)
+    with UdpClient(lab.server, address) as client:
+        exchanges = client.ask([query(n, f"n{n}.example", flags=RD) for n in range(1, 41)])
     stop_balanced(running)
-    check_exchanges(read_messages(folder / "x.fstrm"), exchanges, "CLIENT", address, address)
+    check_exchanges(read_messages(folder / "x.fstrm"), exchanges, "CLIENT", client.address,
+                    address)
 
 
 @pytest.mark.parametrize("family", (4, 6))
@@ -150,6 +153,64 @@ def test_without_full(lab, tap, folder):
     assert all(message.query is None and message.response is None for message in messages)
     assert all(message.response_time for message in messages if not message.is_query)
     assert result.ledger["responses_matched"] == len(exchanges)
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_what_is_in_the_ring_at_the_end(lab, tap, folder, ring):
+    """A tap that did not run while packets came, and is then told to end, reads them first."""
+    address = lab.addresses["knot"][4]
+    running = tap("-i", SERVER_DEVICE, "--ring", ring, f"file://{folder}/x.fstrm", "full",
+                  space=lab.server).wait_watching()
+    running.process.send_signal(signal.SIGSTOP)
+    exchanges = ask_varied(lab.client, address, flags=0)
+    running.process.send_signal(signal.SIGINT)
+    running.process.send_signal(signal.SIGCONT)
+    stop_balanced(running)
+    check_exchanges(read_messages(folder / "x.fstrm"), exchanges, "AUTH", CLIENT[4], address)
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_short_runs(lab, tap, folder, ring):
+    """The end comes right after the first packets: they are read, with times and types."""
+    address = lab.addresses["knot"][4]
+    for number in range(8):
+        path = folder / f"{number}.fstrm"
+        running = tap("-i", SERVER_DEVICE, "--ring", ring, f"file://{path}", "full",
+                      space=lab.server).wait_watching()
+        with UdpClient(lab.client, address) as client:
+            exchanges = client.ask([query(number, "n1.example", flags=0)])
+        stop_balanced(running)
+        check_exchanges(read_messages(path), exchanges, "AUTH", CLIENT[4], address)
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_full_ring_is_counted(lab, tap, folder, ring):
+    """More than the ring holds while the tap stands still: what is lost is counted, the rest is
+    right."""
+    address = lab.addresses["knot"][4]
+    running = tap("-i", SERVER_DEVICE, "--ring", ring, "--ring-size", "256K",
+                  f"file://{folder}/x.fstrm", "full", space=lab.server).wait_watching()
+    running.process.send_signal(signal.SIGSTOP)
+    write_dnsperf_input(folder / "input")
+    done = dnsperf(lab.client, address, 20000, folder / "input")
+    running.process.send_signal(signal.SIGCONT)
+    result = stop_balanced(running)
+    count = result.ledger
+    assert count["matched"] == done["sent"] + done["completed"]
+    assert count["ring_full"] > 0 and count["recorded"] > 100
+    assert len(read_messages(folder / "x.fstrm")) == count["frames"] == count["recorded"]
+
+
+def test_capabilities_are_enough(lab, folder, readable_program):
+    """With the capabilities that the README names, and no more: it works, by whichever ring."""
+    capabilities = ("net_raw", "bpf", "perfmon")
+    with Tap(folder, "-i", SERVER_DEVICE, f"file://{folder}/x.fstrm", "full", space=lab.server,
+             nobody=True, capabilities=capabilities, program=readable_program) as running:
+        running.wait_watching()
+        exchanges = ask_varied(lab.client, lab.addresses["knot"][4], 40, flags=0)
+        stop_balanced(running)
+    check_exchanges(read_messages(folder / "x.fstrm"), exchanges, "AUTH", CLIENT[4],
+                    lab.addresses["knot"][4])
 
 
 def test_dig(lab, tap, folder):

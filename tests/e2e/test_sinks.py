@@ -137,7 +137,7 @@ def test_collector_never_there(lab, tap, folder):
 
 
 def test_collector_that_stops_reading(lab, tap, folder):
-    """It costs its own sink its messages and nothing else, and does not keep the tap from ending."""
+    """It costs its own sink its messages and nothing else, and the tap ends all the same."""
     with contextlib.closing(Collector.silent(folder / "s")):
         running = tap("-i", SERVER_DEVICE, f"unix://{folder}/s", "full",
                       f"file://{folder}/x.fstrm", "full", space=lab.server).wait_watching()
@@ -205,6 +205,18 @@ def test_signal_prints_the_ledger(lab, tap, folder):
     result = stop_balanced(running)
     assert result.ledger["frames"] == 52 and exchanges
     assert any("dnstap messages" in line and "52" in line.split() for line in result.lines)
+
+
+def test_says_what_it_watches_and_why_it_sees_nothing(spaces, tap):
+    """Interfaces and ports, a line to try, and after 10 s without a packet why that may be."""
+    space = spaces()
+    running = tap("--port", 53, "--port", 5353, "-", "full", space=space).wait_watching()
+    hello = running.stderr
+    assert "lo" in hello and "53" in hello and "5353" in hello and "dig" in hello, hello
+    wait_until("why nothing is seen", lambda: len(running.stderr.splitlines()) > len(
+        hello.splitlines()), 25)
+    result = stop_balanced(running)
+    assert "10 s" in result.stderr and result.stdout == b""
 
 
 def test_closed_pipe_of_a_live_tap(lab, folder):

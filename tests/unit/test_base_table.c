@@ -217,6 +217,24 @@ static void test_against_model(void **state)
 	table_free(t);
 }
 
+/* So many keys that some of them share the 32 bits of hash that entries keep. */
+static void test_keys_of_one_hash(void **state)
+{
+	enum { MANY = 400000 };
+	struct table *t = table_new(MANY, sizeof(uint32_t), sizeof(uint32_t));
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++)
+		*(uint32_t *)table_add(t, &i) = i;
+	for (uint32_t i = 0; i < MANY; i++) {
+		uint32_t *found = table_find(t, &i);
+
+		assert_int_equal(*found, i);
+		assert_null(table_find_next(t, found));
+	}
+	table_free(t);
+}
+
 static void test_hash_is_keyed(void **state)
 {
 	struct table *a = table_new(1, 4, 4), *b = table_new(1, 4, 4);
@@ -245,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_entries_are_zeroed_and_aligned),
 		cmocka_unit_test(test_same_keys_oldest_first),
 		cmocka_unit_test(test_against_model),
+		cmocka_unit_test(test_keys_of_one_hash),
 		cmocka_unit_test(test_hash_is_keyed),
 		cmocka_unit_test(test_memory_is_told),
 	};

@@ -162,6 +162,18 @@ static void test_every_truncation(void **state)
 	}
 }
 
+/* The capture cut a message that ends with its question. */
+static void test_cut_question(void **state)
+{
+	struct dns dns;
+
+	(void)state;
+	begin(0, 1, 0, 0, 0);
+	add_question("\3www\7example\3com", 1);
+	for (uint32_t have = DNS_HEADER_LEN; have < m.len; have++)
+		assert_int_equal(parse_part(have, m.len, &dns), DNS_TRUNCATED);
+}
+
 static void test_truncated_answer(void **state)
 {
 	(void)state;
@@ -234,9 +246,8 @@ static void test_label_types(void **state)
 	(void)state;
 	for (unsigned label = 0; label < 256; label++) {
 		begin(0, 1, 0, 0, 0);
-		add_question("\3www", 1);
-		m.bytes[DNS_HEADER_LEN] = (uint8_t)label;
 		memset(m.bytes + m.len, 0, 100);
+		m.bytes[m.len] = (uint8_t)label;
 		m.len += 100;
 		assert_int_equal(parse(&dns), label < 64 ? DNS_OK : DNS_MALFORMED);
 	}
@@ -330,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_no_question),
 		cmocka_unit_test(test_every_truncation),
+		cmocka_unit_test(test_cut_question),
 		cmocka_unit_test(test_truncated_answer),
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_longest_name),

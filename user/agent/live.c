@@ -315,7 +315,9 @@ static bool handle_events(struct live *l)
 				return false;
 			break;
 		case TAG_FAILURE:
-			return false;
+			if (run_sinks_gone(&l->run))
+				return false;
+			break;
 		case TAG_DOORBELL:
 			loader_doorbell_clear(l->loader);
 			l->rest = BUSY;

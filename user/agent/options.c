@@ -283,7 +283,7 @@ int options_parse(
 	*ret = defaults;
 	make_getopt_tables(longs, shorts);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* glibc: begin afresh */
 	while (!err && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const struct spec *spec = find_spec(c);
 

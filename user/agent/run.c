@@ -135,10 +135,23 @@ int run_take_signal(const struct run *run)
 	return (int)info.ssi_signo;
 }
 
-bool run_sink_failed(const struct run *run)
+bool run_sinks_gone(const struct run *run)
+{
+	uint64_t count;
+
+	if (read(run->failure_fd, &count, sizeof(count)) < 0)
+		return false;
+	for (size_t i = 0; i < run->sink_count; i++)
+		if (!sink_failed(run->sinks[i]))
+			return false;
+	return true;
+}
+
+/* A reader that closes its pipe has had enough; a file that cannot be written is a failure. */
+static bool sinks_broken(const struct run *run)
 {
 	for (size_t i = 0; i < run->sink_count; i++)
-		if (sink_failed(run->sinks[i]))
+		if (sink_failed(run->sinks[i]) && sink_url(run->sinks[i])->kind != SINK_LINES)
 			return true;
 	return false;
 }
@@ -176,7 +189,7 @@ int run_finish(struct run *run, int status)
 	for (size_t i = 0; i < run->sink_count; i++)
 		sink_stop(run->sinks[i]);
 	run_report(run, true);
-	if (run->options->read && summary_lost(&summary))
+	if (sinks_broken(run) || (run->options->read && summary_lost(&summary)))
 		return EXIT_RUNTIME;
 	return status;
 }
@@ -211,7 +224,7 @@ static int replay_all(struct run *run, struct replay *replay)
 			run_report(run, false);
 		else if (signal)
 			return EXIT_OK;
-		if (run_sink_failed(run))
+		if (run_sinks_gone(run))
 			return EXIT_OK;
 	}
 	return got < 0 ? EXIT_RUNTIME : EXIT_OK;

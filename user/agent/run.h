@@ -54,6 +54,7 @@ void run_report(struct run *run, bool final);
 
 /* One of the signals that came, or 0. */
 int run_take_signal(const struct run *run);
-bool run_sink_failed(const struct run *run);
+/* After failure_fd became readable: true when no sink is left that can work. */
+bool run_sinks_gone(const struct run *run);
 
 #endif

@@ -17,9 +17,10 @@ struct cursor {
 	bool failed;
 };
 
+/* bytes may be NULL where len is 0, and nothing is added to NULL then. */
 static inline struct cursor cursor_over(const uint8_t *bytes, size_t len)
 {
-	return (struct cursor){.at = bytes, .end = bytes + len};
+	return (struct cursor){.at = bytes, .end = len ? bytes + len : bytes};
 }
 
 static inline size_t cursor_left(const struct cursor *c)

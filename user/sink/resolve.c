@@ -10,8 +10,11 @@
 
 #include "base/clock.h"
 
-/* Two tries a server within the connect deadline; each waits half of that at most. */
+/* c-ares doubles it for the second try: two tries of one server fit into the deadline. */
 #define TRY_MS (SINK_CONNECT_MS / 4)
+
+/* One less than ares_getsock can tell: its macros shift the sixteenth into an int's sign. */
+enum { SOCKETS_MAX = ARES_GETSOCK_MAXNUM - 1 };
 
 struct lookup {
 	sink_own_socket_fn *own_socket;
@@ -89,13 +92,13 @@ static uint64_t next_time(ares_channel channel, uint64_t deadline)
 /* Waits once for c-ares' sockets and lets it work; also when only its own time has come. */
 static int drive(ares_channel channel, struct wait *wait, uint64_t deadline)
 {
-	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-	struct pollfd fds[ARES_GETSOCK_MAXNUM + 1];
-	int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+	ares_socket_t sockets[SOCKETS_MAX];
+	struct pollfd fds[SOCKETS_MAX + 1];
+	int bits = ares_getsock(channel, sockets, SOCKETS_MAX);
 	unsigned int count = 0;
 	int rc;
 
-	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+	for (int i = 0; i < SOCKETS_MAX; i++) {
 		short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
 				       (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
 

@@ -284,10 +284,10 @@ static void discard_queue(struct sender *s)
 	queue_release(s->queue, &at);
 }
 
-static void failed_step(struct sender *s)
+static void failed_step(struct sender *s, bool ending)
 {
 	discard_queue(s);
-	if (queue_may_sleep(s->queue)) {
+	if (!ending && queue_may_sleep(s->queue)) {
 		wait_fd(&s->wait, -1, 0, WAIT_FOREVER);
 		queue_awake(s->queue);
 	}
@@ -300,7 +300,7 @@ static bool step(struct sender *s)
 	const bool ending = stopping(s);
 
 	if (sender_failed(s)) {
-		failed_step(s);
+		failed_step(s, ending);
 		return !ending;
 	}
 	if (!s->open)

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "wire/stream_start.h"
+
+#include <stdbool.h>
+
+#include "base/cursor.h"
+#include "wire/dns.h"
+
+enum {
+	PREFIX_LEN = 2,
+	LABEL_MAX = 63,
+	POINTER = 0xc0,     /* RFC 1035, 4.1.4 */
+	RESERVED = 0x40,    /* of the header's byte 3; the one bit nobody ever assigned */
+	OPCODE_DSO = 6,     /* the last one assigned */
+	OPCODE_UNASSIGNED = 3,
+	QUESTION_END_LEN = 4,
+	RECORD_FIXED_LEN = 8, /* type, class, TTL; the length follows */
+};
+
+static bool walk_name(struct cursor *c, const uint8_t *message)
+{
+	uint32_t before = (uint32_t)(c->at - message);
+	uint32_t len = 0;
+	uint8_t label;
+
+	do {
+		label = cursor_u8(c);
+		if (label >= POINTER) {
+			uint32_t target = (label & ~POINTER & 0xffU) << 8 | cursor_u8(c);
+
+			return !c->failed && target >= DNS_HEADER_LEN && target < before;
+		}
+		len += 1U + label;
+		if (label > LABEL_MAX || len > DNS_NAME_MAX)
+			return false;
+		cursor_take(c, label);
+	} while (label && !c->failed);
+	return !c->failed;
+}
+
+static bool walk_whole(const struct dns *dns)
+{
+	uint32_t records = (uint32_t)dns->ancount + dns->nscount + dns->arcount;
+	struct cursor c = cursor_over(dns->bytes, dns->len);
+
+	cursor_take(&c, DNS_HEADER_LEN);
+	for (uint32_t i = 0; i < dns->qdcount; i++) {
+		if (!walk_name(&c, dns->bytes))
+			return false;
+		cursor_take(&c, QUESTION_END_LEN);
+	}
+	for (uint32_t i = 0; i < records; i++) {
+		if (!walk_name(&c, dns->bytes))
+			return false;
+		cursor_take(&c, RECORD_FIXED_LEN);
+		cursor_take(&c, cursor_be16(&c));
+	}
+	return !c.failed && !cursor_left(&c);
+}
+
+static bool header_usual(const struct dns *dns)
+{
+	if (dns->tc || dns->bytes[3] & RESERVED)
+		return false;
+	if (dns->opcode > OPCODE_DSO || dns->opcode == OPCODE_UNASSIGNED)
+		return false;
+	return dns->qdcount <= 1 && (dns->qdcount || dns->ancount || dns->nscount || dns->arcount);
+}
+
+/* The first message alone; ret_len gets its length with the prefix where it is whole. */
+static enum stream_start look(const uint8_t *bytes, uint32_t have, uint32_t *ret_len)
+{
+	enum dns_result result;
+	struct dns dns;
+	uint32_t len;
+
+	if (have < PREFIX_LEN)
+		return STREAM_START_MAYBE;
+	len = (uint32_t)bytes[0] << 8 | bytes[1];
+	have -= PREFIX_LEN;
+	result = dns_parse(bytes + PREFIX_LEN, have < len ? have : len, len, &dns);
+	if (result == DNS_SHORT || result == DNS_MALFORMED)
+		return STREAM_START_NO;
+	if (have >= DNS_HEADER_LEN && !header_usual(&dns))
+		return STREAM_START_NO;
+	if (have < len)
+		return STREAM_START_MAYBE;
+	*ret_len = PREFIX_LEN + len;
+	return walk_whole(&dns) ? STREAM_START_YES : STREAM_START_NO;
+}
+
+enum stream_start stream_start(const uint8_t *bytes, uint32_t have)
+{
+	enum stream_start first;
+	uint32_t len = 0, behind = 0;
+
+	first = look(bytes, have, &len);
+	if (first != STREAM_START_YES || len == have)
+		return first;
+	return look(bytes + len, have - len, &behind) ? STREAM_START_YES : STREAM_START_NO;
+}

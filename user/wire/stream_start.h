@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whether bytes look like the beginning of a length-prefixed DNS message, for finding the way
+ * back into a stream. Much stricter than dns_parse: a known opcode, TC and the reserved bit clear,
+ * at most one question, at least one question or record, and all names, questions and records
+ * walked through, ending exactly where the length says. A 12-byte message is refused: there is too
+ * little in it to tell. Pure; reads nothing behind `have`.
+ */
+#ifndef WIRE_STREAM_START_H
+#define WIRE_STREAM_START_H
+
+#include <stdint.h>
+
+enum stream_start {
+	STREAM_START_NO,
+	STREAM_START_MAYBE, /* nothing speaks against it, but the message is not whole yet */
+	STREAM_START_YES,   /* whole, and nothing speaks against what stands behind it */
+};
+
+enum stream_start stream_start(const uint8_t *bytes, uint32_t have);
+
+#endif
