@@ -344,6 +344,26 @@ static void test_bounds_of_new(void **state)
 	assert_int_equal(answer(5, 7, 1), 200);
 }
 
+static void test_expects(void **state)
+{
+	struct flow udp = query_flow(2), tcp = query_flow(3), back = flow_reversed(&udp);
+
+	(void)state;
+	assert_false(exchanges_expects(x, &udp, 7));
+	query(2, 7, 1, 100);
+	query(2, 7, 1, 200);
+	assert_true(exchanges_expects(x, &udp, 7));
+	assert_false(exchanges_expects(x, &udp, 8));
+	assert_false(exchanges_expects(x, &back, 7));
+	assert_int_equal(answer(2, 7, 1), 100);
+	assert_true(exchanges_expects(x, &udp, 7));
+	assert_int_equal(answer(2, 7, 1), 200);
+	assert_false(exchanges_expects(x, &udp, 7));
+	send_query(3, make(7, 1, DNS_TYPE_AXFR), 300);
+	assert_int_equal(respond(3, make(7, 1, DNS_TYPE_AXFR), 0), 300);
+	assert_true(exchanges_expects(x, &tcp, 7));
+}
+
 static void test_connection_end(void **state)
 {
 	struct flow flow = query_flow(3), back = flow_reversed(&flow);
@@ -386,7 +406,8 @@ static void test_transfer(void **state)
 		assert_int_equal(respond(3, make(7, 1, type), 0), 100);
 		assert_int_equal(exchanges_pending(x), 0);
 		for (int i = 0; i < 1000; i++)
-			assert_int_equal(respond(3, make(7, i & 1 ? NO_QUESTION : 1, type), 0), 100);
+			assert_int_equal(
+				respond(3, make(7, i & 1 ? NO_QUESTION : 1, type), 0), 100);
 		assert_int_equal(respond(3, make(8, NO_QUESTION, 0), 0), 0);
 		exchanges_connection_end(x, &flow);
 		assert_int_equal(respond(3, make(7, 1, type), 0), 0);
@@ -484,8 +505,7 @@ static void test_random_operations(void **state)
 	for (int round = 0; round < 300000; round++) {
 		unsigned client = (unsigned)rand_r(&seed) % 8;
 		uint16_t type = rand_r(&seed) % 4 ? 1 : DNS_TYPE_AXFR;
-		struct message m = make((uint16_t)(rand_r(&seed) % 3),
-			rand_r(&seed) % 4 - 1, type);
+		struct message m = make((uint16_t)(rand_r(&seed) % 3), rand_r(&seed) % 4 - 1, type);
 		struct flow flow = query_flow(client);
 
 		switch (rand_r(&seed) % 16) {
@@ -497,7 +517,12 @@ static void test_random_operations(void **state)
 		case 1:
 			exchanges_connection_end(x, &flow);
 			break;
-		case 2: case 3: case 4: case 5: case 6: case 7:
+		case 2:
+		case 3:
+		case 4:
+		case 5:
+		case 6:
+		case 7:
 			respond_at(client, m, now, (uint8_t)(rand_r(&seed) % 6), &time);
 			break;
 		default:
@@ -529,6 +554,7 @@ int main(void)
 		TEST(test_full_gives_up_the_oldest),
 		TEST(test_one_key_is_bounded),
 		TEST(test_bounds_of_new),
+		TEST(test_expects),
 		TEST(test_connection_end),
 		TEST(test_connection_end_leaves_udp),
 		TEST(test_transfer),

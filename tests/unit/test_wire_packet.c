@@ -500,7 +500,10 @@ static void test_extension_longer_than_packet(void **state)
 
 static void test_ipv4_fragments(void **state)
 {
-	static const struct { uint16_t field, offset; bool more; } cases[] = {
+	static const struct {
+		uint16_t field, offset;
+		bool more;
+	} cases[] = {
 		{0x2000, 0, true}, {0x2001, 8, true}, {0x00b9, 1480, false}, {0x3fff, 65528, true}};
 	struct packet p;
 
@@ -527,8 +530,12 @@ static void test_ipv4_fragments(void **state)
 
 static void test_ipv6_fragments(void **state)
 {
-	static const struct { uint16_t field, offset; bool more; } cases[] = {
-		{0x0001, 0, true}, {0x0009, 8, true}, {0x05c8, 1480, false}, {0xfffe, 65528, false}};
+	static const struct {
+		uint16_t field, offset;
+		bool more;
+	} cases[] = {
+		{0x0001, 0, true}, {0x0009, 8, true}, {0x05c8, 1480, false},
+		{0xfffe, 65528, false}};
 	struct packet p;
 	uint32_t at;
 

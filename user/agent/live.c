@@ -32,10 +32,8 @@ enum {
 #define SETTLE_NS NS_PER_MS
 /* After this long without a packet a line says why that may be, ns. */
 #define SILENCE_NS (10 * NS_PER_SECOND)
-/* Addresses come and go; the set of our own is read again this often, ns. */
-#define LOCAL_NS (5 * NS_PER_SECOND)
 
-enum tag { TAG_SIGNAL, TAG_FAILURE, TAG_DOORBELL, TAG_RING };
+enum tag { TAG_SIGNAL, TAG_FAILURE, TAG_DOORBELL, TAG_RING, TAG_ADDRESSES };
 
 /* How far the loop is on its way from busy to blocked. */
 enum rest { BUSY, ARMED, BLOCKED };
@@ -49,7 +47,7 @@ struct live {
 	enum rest rest;
 	size_t drained;         /* packets of the last drain */
 	uint64_t silence_ends;  /* monotonic ns; 0: told, or a packet was seen */
-	uint64_t local_read;    /* monotonic ns */
+	int addresses_fd;       /* readable when our addresses change */
 	char names[NAMES_MAX];  /* of the watched interfaces */
 };
 
@@ -164,6 +162,9 @@ static int watch_all(struct live *l)
 {
 	int err;
 
+	l->addresses_fd = interfaces_watch();
+	if (l->addresses_fd < 0)
+		return l->addresses_fd;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0)
 		return -errno;
@@ -173,19 +174,17 @@ static int watch_all(struct live *l)
 	if (!err)
 		err = watch_fd(l, loader_doorbell_fd(l->loader), TAG_DOORBELL);
 	if (!err)
+		err = watch_fd(l, l->addresses_fd, TAG_ADDRESSES);
+	if (!err)
 		err = rings_watch(loader_rings(l->loader), l->epoll_fd, TAG_RING);
 	return err;
 }
 
 /* A failure leaves the old sets: they were right a moment ago. */
-static void read_local(struct live *l, uint64_t now)
+static void read_local(struct live *l)
 {
-	int err;
+	int err = interfaces_local(l->run.local, l->run.broadcast);
 
-	if (l->local_read && now - l->local_read < LOCAL_NS)
-		return;
-	l->local_read = now;
-	err = interfaces_local(l->run.local, l->run.broadcast);
 	if (err)
 		log_warn("cannot read this host's addresses: %s", strerror(-err));
 }
@@ -224,17 +223,22 @@ static void break_silence(struct live *l, uint64_t now)
 			l->options->ports[0], l->names);
 }
 
-static void drain(struct live *l)
+/* Takes what is in the rings from before that moment, ns. */
+static void drain_until(struct live *l, uint64_t now, uint64_t before)
 {
-	uint64_t now = clock_monotonic(), before = now - SETTLE_NS;
-
-	read_local(l, now);
 	clock_follow(&l->clock, now);
 	pipeline_set_wall(l->run.pipeline, l->clock.wall_minus_monotonic);
 	l->drained = rings_drain(
 		loader_rings(l->loader), before, pipeline_packet, l->run.pipeline);
 	pipeline_tick(l->run.pipeline, before);
 	pipeline_flush(l->run.pipeline);
+}
+
+static void drain(struct live *l)
+{
+	uint64_t now = clock_monotonic();
+
+	drain_until(l, now, now - SETTLE_NS);
 	break_silence(l, now);
 }
 
@@ -322,6 +326,10 @@ static bool handle_events(struct live *l)
 			loader_doorbell_clear(l->loader);
 			l->rest = BUSY;
 			break;
+		case TAG_ADDRESSES:
+			if (interfaces_changed(l->addresses_fd))
+				read_local(l);
+			break;
 		case TAG_RING:
 			break; /* the drain that follows empties it */
 		}
@@ -341,7 +349,7 @@ static void loop(struct live *l)
 static void drain_rest(struct live *l)
 {
 	loader_detach(l->loader);
-	rings_drain(loader_rings(l->loader), UINT64_MAX, pipeline_packet, l->run.pipeline);
+	drain_until(l, clock_monotonic(), UINT64_MAX);
 	fill_kernel_counts(l);
 }
 
@@ -363,10 +371,11 @@ static int open_live(struct live *l)
 
 int run_live(const struct options *options)
 {
-	struct live l = {.options = options, .run = RUN_INITIALISER, .epoll_fd = -1};
+	struct live l = {.options = options, .run = RUN_INITIALISER, .epoll_fd = -1, .addresses_fd = -1};
 	int status = EXIT_RUNTIME;
 
 	if (!open_live(&l)) {
+		read_local(&l);
 		say_hello(&l);
 		loop(&l);
 		drain_rest(&l);
@@ -374,6 +383,8 @@ int run_live(const struct options *options)
 	}
 	if (l.epoll_fd >= 0)
 		close(l.epoll_fd);
+	if (l.addresses_fd >= 0)
+		close(l.addresses_fd);
 	loader_free(l.loader);
 	run_close(&l.run);
 	return status;

@@ -33,6 +33,14 @@ void prefixes_clear(struct prefixes *p)
 	*p = (struct prefixes){0};
 }
 
+void prefixes_swap(struct prefixes *a, struct prefixes *b)
+{
+	struct prefixes was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
 void prefixes_free(struct prefixes *p)
 {
 	if (!p)

@@ -17,6 +17,8 @@ struct prefixes;
 struct prefixes *prefixes_new(void);
 void prefixes_free(struct prefixes *prefixes);
 void prefixes_clear(struct prefixes *prefixes);
+/* Exchanges the contents of two sets. */
+void prefixes_swap(struct prefixes *a, struct prefixes *b);
 
 /* len: 0 to 32 or 128 bits; bits behind it are ignored. 0 or -errno. */
 int prefixes_add(struct prefixes *prefixes, uint8_t family, const uint8_t *address, unsigned len);

@@ -252,7 +252,46 @@ static int own_attempt(void *arg)
 
 int interfaces_local(struct prefixes *local, struct prefixes *broadcast)
 {
-	struct own_addresses own = {.local = local, .broadcast = broadcast};
+	struct own_addresses own = {.local = prefixes_new(), .broadcast = prefixes_new()};
+	int err = -ENOMEM;
 
-	return repeat_if_torn(own_attempt, &own);
+	if (own.local && own.broadcast)
+		err = repeat_if_torn(own_attempt, &own);
+	if (!err) {
+		prefixes_swap(local, own.local);
+		prefixes_swap(broadcast, own.broadcast);
+	}
+	prefixes_free(own.local);
+	prefixes_free(own.broadcast);
+	return err;
+}
+
+int interfaces_watch(void)
+{
+	struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* What it says is not looked at: asking anew cannot be wrong, and is told even of an overrun. */
+bool interfaces_changed(int fd)
+{
+	uint8_t message[4096];
+	bool changed = false;
+	ssize_t len;
+
+	while ((len = recv(fd, message, sizeof(message), 0)) >= 0 || errno == ENOBUFS)
+		changed = true;
+	return changed;
 }

@@ -236,6 +236,13 @@ bool exchanges_response(struct exchanges *x, const struct flow *flow, const stru
 	return true;
 }
 
+bool exchanges_expects(const struct exchanges *x, const struct flow *flow, uint16_t id)
+{
+	struct exchange_key key = {.flow = *flow, .id = id};
+
+	return table_find(x->queries, &key);
+}
+
 static void end_direction(struct exchanges *x, const struct flow *flow)
 {
 	struct link *head;

@@ -72,6 +72,9 @@ void exchanges_query(struct exchanges *x, const struct flow *flow, const struct 
 bool exchanges_response(struct exchanges *x, const struct flow *flow, const struct dns *dns,
 	uint64_t now, struct exchange_query *ret);
 
+/* True while a query of this flow (its own direction) and id may still have a response. */
+bool exchanges_expects(const struct exchanges *x, const struct flow *flow, uint16_t id);
+
 /* A TCP connection ended: what it was still owed is unanswered. Either direction's flow. */
 void exchanges_connection_end(struct exchanges *x, const struct flow *flow);
 

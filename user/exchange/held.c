@@ -31,8 +31,8 @@ struct held *held_new(void)
 	if (!held)
 		return NULL;
 	held->end = 0;
-	held->responses = table_new(
-		HELD_COUNT_MAX, sizeof(struct held_key), sizeof(struct held_response));
+	held->responses =
+		table_new(HELD_COUNT_MAX, sizeof(struct held_key), sizeof(struct held_response));
 	if (!held->responses) {
 		free(held);
 		return NULL;

@@ -7,9 +7,11 @@
  * their bytes stand in one block, first in, first out. When either is full the oldest is let go
  * early. Nothing is ever lost here. Pure, one thread.
  *
- * A response may answer a query whose addresses, ports, protocol and id are the same. The owner
- * asks held_take_match once after each exchanges_query, and then exchanges_response; where that
- * says no (an id used again for another question) the response goes on as unmatched.
+ * A response may answer a query whose addresses, ports, protocol and id are the same. After each
+ * exchanges_query, while exchanges_expects one and held_take_match has one, the owner passes it to
+ * exchanges_response; where that says no (an id used again for another question) the response
+ * goes on as unmatched. So two responses wait for two copies of a query, and a zone transfer's
+ * responses all come out with its one query.
  */
 #ifndef EXCHANGE_HELD_H
 #define EXCHANGE_HELD_H

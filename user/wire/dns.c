@@ -37,9 +37,10 @@ static void parse_header(struct dns *dns)
 static bool counts_fit(const struct dns *dns)
 {
 	uint32_t records = (uint32_t)dns->ancount + dns->nscount + dns->arcount;
+	uint32_t questions = dns->qdcount;
+	uint32_t room = dns->len - DNS_HEADER_LEN;
 
-	return dns->tc || DNS_HEADER_LEN + QUESTION_LEN_MIN * (uint32_t)dns->qdcount +
-		RECORD_LEN_MIN * records <= dns->len;
+	return dns->tc || QUESTION_LEN_MIN * questions + RECORD_LEN_MIN * records <= room;
 }
 
 /* What it means that byte `at` of the message is not here. */
