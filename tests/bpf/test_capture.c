@@ -37,9 +37,9 @@ struct fixture {
 	struct capture *skel;
 	struct rings *rings;
 	int program;
-	size_t packets;       /* since the last run */
+	size_t packets; /* since the last run */
 	struct captured last;
-	uint8_t bytes[2048];  /* of the last */
+	uint8_t bytes[2048]; /* of the last */
 };
 
 static void quiet(void)
@@ -145,8 +145,8 @@ static struct frame ethernet(uint16_t ethertype)
 	return f;
 }
 
-static void put_ipv4(
-	struct frame *f, uint8_t protocol, size_t payload, uint16_t fragment, uint16_t id, size_t options)
+static void put_ipv4(struct frame *f, uint8_t protocol, size_t payload, uint16_t fragment,
+	uint16_t id, size_t options)
 {
 	uint8_t header[60] = {(uint8_t)(0x45 + options / 4)};
 	size_t total = 20 + options + payload;

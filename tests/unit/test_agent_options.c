@@ -85,8 +85,8 @@ static void test_options_behind_sinks(void **state)
 
 static void test_numbers(void **state)
 {
-	static const char *const bad[] = {"0", "65536", "70000", "-1", "+53", "53x", "0x35", "",
-		"99999999999999999999999"};
+	static const char *const bad[] = {
+		"0", "65536", "70000", "-1", "+53", "53x", "0x35", "", "99999999999999999999999"};
 	char line[128];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -18,8 +18,7 @@ static void add(struct prefixes *p, const char *text, unsigned len)
 {
 	uint8_t family = strchr(text, ':') ? FAMILY_IPV6 : FAMILY_IPV4, address[16] = {0};
 
-	assert_int_equal(
-		inet_pton(family == FAMILY_IPV4 ? AF_INET : AF_INET6, text, address), 1);
+	assert_int_equal(inet_pton(family == FAMILY_IPV4 ? AF_INET : AF_INET6, text, address), 1);
 	assert_int_equal(prefixes_add(p, family, address, len), 0);
 }
 
@@ -27,8 +26,7 @@ static bool contains(const struct prefixes *p, const char *text)
 {
 	uint8_t family = strchr(text, ':') ? FAMILY_IPV6 : FAMILY_IPV4, address[16] = {0};
 
-	assert_int_equal(
-		inet_pton(family == FAMILY_IPV4 ? AF_INET : AF_INET6, text, address), 1);
+	assert_int_equal(inet_pton(family == FAMILY_IPV4 ? AF_INET : AF_INET6, text, address), 1);
 	return prefixes_contain(p, family, address);
 }
 

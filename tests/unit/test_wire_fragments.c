@@ -191,23 +191,24 @@ static void test_two_fragments_in_either_order(void **state)
 static void test_keys(void **state)
 {
 	struct room *r = room_default();
-	struct packet of[6];
+	struct packet of[7];
 
 	(void)state;
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 7; i++)
 		of[i] = fragment4(7, 0, 64, true);
 	of[1].fragment_next = TCP;
 	of[2].flow.src[3] ^= 1;
 	of[3].flow.dst[0] ^= 1;
 	of[4].fragment_id++;
 	of[5].flow.family = FAMILY_IPV6; /* the same bytes for addresses */
-	for (unsigned i = 0; i < 6; i++)
+	of[6].fragment_next = 0;
+	for (unsigned i = 0; i < 7; i++)
 		assert_int_equal(give(r, of[i]), FRAGMENTS_HELD);
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 7; i++) {
 		of[i].fragment_offset = 64;
 		of[i].fragment_more = false;
 		assert_int_equal(give(r, of[i]), FRAGMENTS_COMPLETE);
-		assert_int_equal(r->whole.next, i == 1 ? TCP : UDP);
+		assert_int_equal(r->whole.next, of[i].fragment_next);
 	}
 	assert_int_equal(give(r, fragment4(7, 0, 64, true)), FRAGMENTS_HELD);
 	assert_int_equal(give(r, fragment4(7, 64, 64, false)), FRAGMENTS_COMPLETE);
@@ -400,6 +401,7 @@ static void test_overlaps(void **state)
 	ENDS(fragments_overlap, {1, 64, 64, true}, {1, 96, 32, true});
 	ENDS(fragments_overlap, {1, 64, 64, true}, {1, 128, 64, true}, {1, 64, 128, true});
 	ENDS(fragments_overlap, {1, 64, 64, true}, {1, 128, 64, true}, {1, 96, 64, true});
+	ENDS(fragments_overlap, {1, 64, 64, true}, {1, 128, 64, true}, {1, 96, 96, true});
 	ENDS(fragments_overlap, {1, 0, 4096, true}, {1, 2040, 16, true});
 	ENDS(fragments_overlap, {1, 2040, 16, true}, {1, 2048, 2048, true});
 	ENDS(fragments_overlap, {1, 1536, 1024, true}, {1, 1536, 512, true});

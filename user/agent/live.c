@@ -45,10 +45,12 @@ struct live {
 	struct clock clock;
 	int epoll_fd;
 	enum rest rest;
-	size_t drained;         /* packets of the last drain */
-	uint64_t silence_ends;  /* monotonic ns; 0: told, or a packet was seen */
-	int addresses_fd;       /* readable when our addresses change */
-	char names[NAMES_MAX];  /* of the watched interfaces */
+	size_t drained;        /* packets of the last drain */
+	uint64_t silence_ends; /* monotonic ns; 0: told, or a packet was seen */
+	int addresses_fd;      /* readable when our addresses change */
+	uint32_t loopback;     /* watched; 0: not */
+	size_t others;         /* watched interfaces but loopback */
+	char names[NAMES_MAX]; /* of the watched interfaces */
 };
 
 static void log_libbpf(int level, const char *line)
@@ -97,17 +99,21 @@ static void add_name(struct live *l, const char *name)
 static int attach_one(struct live *l, const struct interface *interface)
 {
 	char error[LOADER_ERROR_MAX];
-	int err = loader_attach(l->loader, interface, error);
+	int err = loader_attach(l->loader, interface, l->options->promiscuous, error);
 
-	if (err)
+	if (err) {
 		log_error("%s", error);
+		return err;
+	}
+	add_name(l, interface->name);
+	if (interface->loopback)
+		l->loopback = interface->index;
 	else
-		add_name(l, interface->name);
-	return err;
+		l->others++;
+	return 0;
 }
 
-static int attach_named(
-	struct live *l, const struct interface *all, size_t count, const char *name)
+static int attach_named(struct live *l, const struct interface *all, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(all[i].name, name))
@@ -185,6 +191,8 @@ static void read_local(struct live *l)
 {
 	int err = interfaces_local(l->run.local, l->run.broadcast);
 
+	if (!err)
+		err = run_add_local(&l->run);
 	if (err)
 		log_warn("cannot read this host's addresses: %s", strerror(-err));
 }
@@ -228,8 +236,7 @@ static void drain_until(struct live *l, uint64_t now, uint64_t before)
 {
 	clock_follow(&l->clock, now);
 	pipeline_set_wall(l->run.pipeline, l->clock.wall_minus_monotonic);
-	l->drained = rings_drain(
-		loader_rings(l->loader), before, pipeline_packet, l->run.pipeline);
+	l->drained = rings_drain(loader_rings(l->loader), before, pipeline_packet, l->run.pipeline);
 	pipeline_tick(l->run.pipeline, before);
 	pipeline_flush(l->run.pipeline);
 }
@@ -363,6 +370,7 @@ static int open_live(struct live *l)
 		err = run_open(&l->run, l->options);
 	if (err)
 		return err;
+	pipeline_expect_copies(l->run.pipeline, l->others > 1, l->loopback);
 	err = watch_all(l);
 	if (err)
 		log_error("cannot wait for packets: %s", strerror(-err));
@@ -371,7 +379,8 @@ static int open_live(struct live *l)
 
 int run_live(const struct options *options)
 {
-	struct live l = {.options = options, .run = RUN_INITIALISER, .epoll_fd = -1, .addresses_fd = -1};
+	struct live l = {
+		.options = options, .run = RUN_INITIALISER, .epoll_fd = -1, .addresses_fd = -1};
 	int status = EXIT_RUNTIME;
 
 	if (!open_live(&l)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 
 #include "exchange/exchanges.h"
 #include "sink/sink.h"
+#include "wire/streams.h"
 
 struct choice {
 	const char *name;
@@ -23,14 +25,14 @@ static const struct choice role_names[] = {{"auto", ROLE_AUTO}, {"auth", ROLE_AU
 	{"client", ROLE_CLIENT}, {"resolver", ROLE_RESOLVER}, {"forwarder", ROLE_FORWARDER},
 	{"stub", ROLE_STUB}, {"tool", ROLE_TOOL}, {0}};
 
-enum kind { FLAG, TEXT, NUMBER, SIZE, CHOICE, INTERFACE, PORT };
+enum kind { FLAG, TEXT, NUMBER, SIZE, CHOICE, INTERFACE, PORT, LOCAL };
 
 struct spec {
 	const char *name;
-	char letter;          /* 0: long only */
+	char letter; /* 0: long only */
 	enum kind kind;
-	size_t offset;        /* in struct options; for lists unused */
-	uint64_t min, max;    /* NUMBER, SIZE */
+	size_t offset;     /* in struct options; for lists unused */
+	uint64_t min, max; /* NUMBER, SIZE */
 	const struct choice *choices;
 	const char *argument; /* in the usage text; NULL: none */
 	const char *help;
@@ -42,15 +44,24 @@ static const struct spec specs[] = {
 	{"interface", 'i', INTERFACE, 0, .argument = "NAME",
 		.help = "watch this interface; repeat for more (default: each that is up,\n"
 			"has no master, and has an address or a default route)"},
-	{"port", 0, PORT, 0, .argument = "N", .help = "watch this port; repeat for more (default 53)"},
+	{"port", 0, PORT, 0, .argument = "N",
+		.help = "watch this port; repeat for more (default 53)"},
 	{"read", 'r', TEXT, FIELD(read), .argument = "FILE",
 		.help = "take the packets from a pcap or pcapng file; no privilege needed"},
 	{"role", 0, CHOICE, FIELD(role), .choices = role_names, .argument = "ROLE",
 		.help = "auto, auth, client, resolver, forwarder, stub or tool (auto)"},
+	{"local", 0, LOCAL, 0, .argument = "CIDR",
+		.help = "count these addresses as this host's too; repeat for more"},
+	{"promiscuous", 0, FLAG, FIELD(promiscuous),
+		.help = "watch a mirror port, as if from the servers' side"},
+	{"transit", 0, FLAG, FIELD(transit),
+		.help = "also emit messages between hosts that are not this one"},
 	{"identity", 0, TEXT, FIELD(identity), .argument = "TEXT",
 		.help = "dnstap identity (the host's name; empty: none)"},
 	{"version-string", 0, TEXT, FIELD(version_string), .argument = "TEXT",
 		.help = "dnstap version (this program's; empty: none)"},
+	{"extra", 0, TEXT, FIELD(extra), .argument = "TEXT",
+		.help = "dnstap extra; {interface} and {vlan} are filled in (none)"},
 	{"format", 0, CHOICE, FIELD(format), .choices = formats, .argument = "FORMAT",
 		.help = "of the lines on standard output: text or json (text)"},
 	{"ledger", 0, TEXT, FIELD(ledger), .argument = "FILE",
@@ -61,6 +72,10 @@ static const struct spec specs[] = {
 	{"max-queries", 0, NUMBER, FIELD(max_queries), EXCHANGES_MAX_QUERIES_MIN,
 		EXCHANGES_MAX_QUERIES_MAX, .argument = "N",
 		.help = "queries waiting for a response (65536)"},
+	{"max-streams", 0, NUMBER, FIELD(max_streams), STREAMS_MAX_MIN, STREAMS_MAX_MAX,
+		.argument = "N", .help = "TCP connections followed at once (4096)"},
+	{"stream-memory", 0, SIZE, FIELD(stream_memory), STREAMS_MEMORY_MIN, STREAMS_MEMORY_MAX,
+		.argument = "BYTES", .help = "for what of them is not whole yet (16M)"},
 	{"queue-size", 0, SIZE, FIELD(queue_size), SINK_QUEUE_MIN, SINK_QUEUE_MAX,
 		.argument = "BYTES", .help = "of each sink's queue (16M)"},
 	{"ring", 0, CHOICE, FIELD(ring), .choices = rings, .argument = "KIND",
@@ -80,6 +95,8 @@ static const struct options defaults = {
 	.role = ROLE_AUTO,
 	.query_timeout = EXCHANGES_TIMEOUT_DEFAULT,
 	.max_queries = EXCHANGES_MAX_QUERIES_DEFAULT,
+	.max_streams = STREAMS_MAX_DEFAULT,
+	.stream_memory = STREAMS_MEMORY_DEFAULT,
 	.queue_size = SINK_QUEUE_DEFAULT,
 	.format = LINES_TEXT,
 };
@@ -132,8 +149,9 @@ static int set_number(struct options *o, const struct spec *s, const char *text,
 	uint64_t value;
 
 	if (!parse_number(text, s->kind == SIZE, &value) || value < s->min || value > s->max)
-		return fail(error, "--%s %s: give a number from %" PRIu64 " to %" PRIu64 "%s", s->name,
-			text, s->min, s->max, s->kind == SIZE ? " (K, M and G may follow)" : "");
+		return fail(error, "--%s %s: give a number from %" PRIu64 " to %" PRIu64 "%s",
+			s->name, text, s->min, s->max,
+			s->kind == SIZE ? " (K, M and G may follow)" : "");
 	*(uint64_t *)field(o, s) = value;
 	return 0;
 }
@@ -162,6 +180,32 @@ static int add_port(struct options *o, const char *text, char *error)
 	if (o->port_count == OPTIONS_PORTS_MAX)
 		return fail(error, "--port: at most %d ports", OPTIONS_PORTS_MAX);
 	o->ports[o->port_count++] = (uint16_t)port;
+	return 0;
+}
+
+/* ADDRESS or ADDRESS/LENGTH. */
+static int add_local(struct options *o, const char *text, char *error)
+{
+	struct options_prefix *p = &o->local[o->local_count];
+	char address[ADDRESS_TEXT_MAX + 1];
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	uint64_t bits;
+
+	if (o->local_count == OPTIONS_LOCAL_MAX)
+		return fail(error, "--local: at most %d prefixes", OPTIONS_LOCAL_MAX);
+	*p = (struct options_prefix){.family = FAMILY_IPV4};
+	snprintf(address, sizeof(address), "%.*s", (int)(len < sizeof(address) ? len : 0), text);
+	if (strchr(address, ':'))
+		p->family = FAMILY_IPV6;
+	bits = 8 * family_len(p->family);
+	if (inet_pton(p->family == FAMILY_IPV4 ? AF_INET : AF_INET6, address, p->address) != 1 ||
+		(slash && (!parse_number(slash + 1, false, &bits) ||
+				  bits > 8 * family_len(p->family))))
+		return fail(
+			error, "--local %s: give an address, or a prefix as 192.0.2.0/24", text);
+	p->len = (unsigned)bits;
+	o->local_count++;
 	return 0;
 }
 
@@ -194,6 +238,8 @@ static int set_option(struct options *o, const struct spec *s, const char *text,
 		return add_interface(o, text, error);
 	case PORT:
 		return add_port(o, text, error);
+	case LOCAL:
+		return add_local(o, text, error);
 	}
 	return fail(error, "--%s: not understood", s->name);
 }
@@ -206,8 +252,9 @@ static int add_word(struct options *o, const char *word, char *error)
 
 	if (!strcmp(word, "full")) {
 		if (!last)
-			return fail(error, "'full' follows a sink, as in: unix:///run/dnstap.sock full "
-					   "(a socket of that name is ./full)");
+			return fail(error,
+				"'full' follows a sink, as in: unix:///run/dnstap.sock full "
+				"(a socket of that name is ./full)");
 		if (last->full)
 			return fail(error, "'full' stands twice behind %s", last->text);
 		last->full = true;
@@ -230,12 +277,14 @@ static int check_whole(struct options *o, char *error)
 	if (o->show_help || o->show_version)
 		return 0;
 	if (!o->sink_count)
-		return fail(error, "no sink: name one, as in: dnstap-bpf unix:///run/dnstap.sock full "
-				   "(--help shows all)");
+		return fail(error,
+			"no sink: name one, as in: dnstap-bpf unix:///run/dnstap.sock full "
+			"(--help shows all)");
 	if (o->ring_size & (o->ring_size - 1))
 		return fail(error, "--ring-size %" PRIu64 ": give a power of two", o->ring_size);
-	if (o->read && o->interface_count)
-		return fail(error, "-i and -r exclude each other: a file has no interfaces");
+	if (o->read && (o->interface_count || o->promiscuous))
+		return fail(
+			error, "-i and --promiscuous do not go with -r: a file has no interfaces");
 	if (!o->port_count)
 		o->ports[o->port_count++] = OPTIONS_PORT_DEFAULT;
 	return 0;
@@ -273,8 +322,7 @@ static const struct spec *find_spec(int c)
 	return NULL;
 }
 
-int options_parse(
-	int argc, char **argv, struct options *ret, char error[static OPTIONS_ERROR_MAX])
+int options_parse(int argc, char **argv, struct options *ret, char error[static OPTIONS_ERROR_MAX])
 {
 	struct option longs[SPEC_COUNT + 1];
 	char shorts[2 * SPEC_COUNT + 2];

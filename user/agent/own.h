@@ -28,7 +28,10 @@ struct own {
 	_Atomic uint64_t last;        /* monotonic ns when the newest was added; 0: none was */
 };
 
-#define OWN_INITIALISER {.lock = PTHREAD_MUTEX_INITIALIZER}
+#define OWN_INITIALISER                                                                            \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER                                                  \
+	}
 
 /* A sink_own_socket_fn; arg is the struct own. Any thread. */
 void own_add(void *arg, int protocol, const struct sockaddr *local, const struct sockaddr *remote);

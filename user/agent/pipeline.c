@@ -5,24 +5,29 @@
 #include <string.h>
 
 #include "agent/emit.h"
+#include "agent/intake.h"
 #include "base/clock.h"
 #include "exchange/exchanges.h"
 #include "exchange/held.h"
 #include "exchange/roles.h"
 #include "wire/dns.h"
-#include "wire/packet.h"
 
 /* Packets drive time in a replay; this often is enough for skew and timeouts, ns. */
 #define TICK_EVERY (5 * NS_PER_MS)
 
+/* From where this host sees a message. */
+enum side { SIDE_SERVER, SIDE_INITIATOR, SIDE_TRANSIT };
+
 struct pipeline {
 	struct ledger ledger;
-	bool replay;
-	uint64_t watched[65536 / 64]; /* a bit a port */
+	const struct options *options;
 	const struct prefixes *local, *broadcast;
+	bool all_server_side; /* nothing is known of who is local: a file, a mirror port */
 	struct own *own;
+	struct extra *extra;
 	uint64_t wall_minus_time;
 	uint64_t next_tick; /* replay: packet time */
+	struct intake *intake;
 	struct roles *roles;
 	struct exchanges *exchanges;
 	struct held *held;
@@ -34,7 +39,27 @@ struct passing {
 	struct flow flow;
 	struct dns dns;
 	uint64_t time, wall; /* ns, of the packet that completed it */
+	struct origin origin;
 };
+
+static void on_message(void *arg, const struct intake_message *message);
+static void on_connection_end(void *arg, const struct flow *flow);
+
+static struct intake *open_intake(struct pipeline *p)
+{
+	const struct options *o = p->options;
+	struct intake_options options = {
+		.ports = o->ports,
+		.port_count = o->port_count,
+		.replay = o->read,
+		.max_streams = o->max_streams,
+		.stream_memory = o->stream_memory,
+		.ledger = &p->ledger,
+		.output = {.message = on_message, .connection_end = on_connection_end, .arg = p},
+	};
+
+	return intake_new(&options);
+}
 
 struct pipeline *pipeline_new(const struct pipeline_options *o)
 {
@@ -43,19 +68,20 @@ struct pipeline *pipeline_new(const struct pipeline_options *o)
 
 	if (!p)
 		return NULL;
-	p->replay = options->read;
+	p->options = options;
 	p->local = o->local;
 	p->broadcast = o->broadcast;
+	p->all_server_side = options->promiscuous || (options->read && !options->local_count);
 	p->own = o->own;
-	for (size_t i = 0; i < options->port_count; i++)
-		p->watched[options->ports[i] / 64] |= 1ULL << (options->ports[i] % 64);
+	p->extra = o->extra;
+	p->intake = open_intake(p);
 	p->roles = roles_new((enum role)options->role);
 	p->exchanges = exchanges_new(
 		options->max_queries, options->query_timeout * NS_PER_SECOND, &p->ledger);
 	p->held = held_new();
-	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format,
-		o->identity, o->version);
-	if (!p->roles || !p->exchanges || !p->held || !p->emit) {
+	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format, o->identity,
+		o->version);
+	if (!p->intake || !p->roles || !p->exchanges || !p->held || !p->emit) {
 		pipeline_free(p);
 		return NULL;
 	}
@@ -66,6 +92,7 @@ void pipeline_free(struct pipeline *p)
 {
 	if (!p)
 		return;
+	intake_free(p->intake);
 	roles_free(p->roles);
 	exchanges_free(p->exchanges);
 	held_free(p->held);
@@ -78,9 +105,9 @@ void pipeline_set_wall(struct pipeline *p, uint64_t wall_minus_time)
 	p->wall_minus_time = wall_minus_time;
 }
 
-static bool is_watched(const struct pipeline *p, uint16_t port)
+void pipeline_expect_copies(struct pipeline *p, bool possible, uint32_t never_ifindex)
 {
-	return p->watched[port / 64] >> (port % 64) & 1;
+	intake_expect_copies(p->intake, possible, never_ifindex);
 }
 
 static bool is_multicast(const struct pipeline *p, const struct flow *flow)
@@ -90,7 +117,20 @@ static bool is_multicast(const struct pipeline *p, const struct flow *flow)
 	if (flow->family == FAMILY_IPV6)
 		return flow->dst[0] == 0xff;
 	return (flow->dst[0] & 0xf0) == 0xe0 || !memcmp(flow->dst, all_hosts, 4) ||
-		(!p->replay && prefixes_contain(p->broadcast, FAMILY_IPV4, flow->dst));
+	       prefixes_contain(p->broadcast, FAMILY_IPV4, flow->dst);
+}
+
+/* Both ends local, as on loopback, is the server's side. */
+static enum side side_of(const struct pipeline *p, const struct passing *m)
+{
+	const uint8_t *initiator = m->dns.qr ? m->flow.dst : m->flow.src;
+	const uint8_t *responder = m->dns.qr ? m->flow.src : m->flow.dst;
+
+	if (p->all_server_side || prefixes_contain(p->local, m->flow.family, responder))
+		return SIDE_SERVER;
+	if (prefixes_contain(p->local, m->flow.family, initiator))
+		return SIDE_INITIATOR;
+	return SIDE_TRANSIT;
 }
 
 /* Sends one message, from the initiator's side: forward is the query's direction. */
@@ -116,35 +156,27 @@ static void emit(struct pipeline *p, const struct passing *m, const struct flow 
 	} else {
 		message.query = bytes;
 	}
+	if (p->extra)
+		message.extra = extra_format(p->extra, &m->origin);
 	if (emit_message(p->emit, &message))
 		p->ledger.frames++;
 	else
 		p->ledger.frame_oversize++;
 }
 
-/* Both ends local, as on loopback, is the server's side. */
-static bool is_server_side(const struct pipeline *p, const struct passing *m)
+/* Who watches other hosts' traffic stands on no side; the server's is the one that is told. */
+static enum role role_of(struct pipeline *p, const struct passing *m, enum side side)
 {
-	const uint8_t *responder = m->dns.qr ? m->flow.src : m->flow.dst;
-
-	return p->replay || prefixes_contain(p->local, m->flow.family, responder);
-}
-
-static bool is_transit(const struct pipeline *p, const struct passing *m)
-{
-	const uint8_t *initiator = m->dns.qr ? m->flow.dst : m->flow.src;
-
-	return !p->replay && !prefixes_contain(p->local, m->flow.family, initiator);
+	return roles_decide(p->roles, &m->flow, &m->dns, side != SIDE_INITIATOR);
 }
 
 static void emit_unmatched(struct pipeline *p, const struct passing *m)
 {
 	struct flow forward = flow_reversed(&m->flow);
-	enum role role = roles_decide(p->roles, &m->flow, &m->dns, is_server_side(p, m));
 
 	p->ledger.responses++;
 	p->ledger.responses_unmatched++;
-	emit(p, m, &forward, role, 0);
+	emit(p, m, &forward, role_of(p, m, side_of(p, m)), 0);
 }
 
 static bool emit_matched(struct pipeline *p, const struct passing *m)
@@ -164,6 +196,7 @@ static void passing_of_held(const struct held_response *h, struct passing *ret)
 	ret->flow = h->flow;
 	ret->time = h->time;
 	ret->wall = h->wall;
+	ret->origin = h->origin;
 	dns_parse(h->bytes, h->have, h->len, &ret->dns);
 }
 
@@ -178,15 +211,28 @@ static void let_go_expired(struct pipeline *p, uint64_t now)
 	}
 }
 
+/* The responses that were read before this query. */
 static void let_go_answers(struct pipeline *p, const struct passing *query)
 {
 	struct held_response h;
 	struct passing m;
 
-	while (held_take_match(p->held, &query->flow, query->dns.id, &h)) {
+	while (exchanges_expects(p->exchanges, &query->flow, query->dns.id) &&
+		held_take_match(p->held, &query->flow, query->dns.id, &h)) {
 		passing_of_held(&h, &m);
 		if (!emit_matched(p, &m))
 			emit_unmatched(p, &m);
+	}
+}
+
+static void make_room(struct pipeline *p, uint32_t have)
+{
+	struct held_response h;
+	struct passing m;
+
+	while (held_needs_room(p->held, have) && held_take_expired(p->held, UINT64_MAX, &h)) {
+		passing_of_held(&h, &m);
+		emit_unmatched(p, &m);
 	}
 }
 
@@ -200,37 +246,31 @@ static void hold(struct pipeline *p, const struct passing *m)
 		.have = m->dns.have,
 		.len = m->dns.len,
 		.id = m->dns.id,
+		.origin = m->origin,
 		.bytes = m->dns.bytes,
 	};
-	struct held_response oldest;
 
-	while (held_needs_room(p->held, h.have) &&
-		held_take_expired(p->held, UINT64_MAX, &oldest)) {
-		struct passing old;
-
-		passing_of_held(&oldest, &old);
-		emit_unmatched(p, &old);
-	}
+	make_room(p, h.have);
 	if (held_add(p->held, &h))
 		p->ledger.responses_held++;
 	else
 		emit_unmatched(p, m);
 }
 
-static void respond(struct pipeline *p, const struct passing *m, bool server_side)
+static void respond(struct pipeline *p, const struct passing *m, enum side side)
 {
-	if (server_side)
+	if (side != SIDE_INITIATOR)
 		roles_learn(p->roles, &m->flow, &m->dns);
 	if (!emit_matched(p, m))
 		hold(p, m);
 }
 
-static void ask(struct pipeline *p, const struct passing *m, bool server_side)
+static void ask(struct pipeline *p, const struct passing *m, enum side side)
 {
 	struct exchange_query query = {
 		.time = m->time,
 		.wall = m->wall,
-		.role = roles_decide(p->roles, &m->flow, &m->dns, server_side),
+		.role = role_of(p, m, side),
 	};
 
 	exchanges_query(p->exchanges, &m->flow, &m->dns, &query);
@@ -239,13 +279,13 @@ static void ask(struct pipeline *p, const struct passing *m, bool server_side)
 		let_go_answers(p, m);
 }
 
-static bool is_ours(struct pipeline *p, const struct passing *m, bool server_side)
+static bool is_reported(struct pipeline *p, const struct passing *m, enum side side)
 {
 	if (is_multicast(p, &m->flow)) {
 		p->ledger.multicast++;
 		return false;
 	}
-	if (!server_side && is_transit(p, m)) {
+	if (side == SIDE_TRANSIT && !p->options->transit) {
 		p->ledger.transit++;
 		return false;
 	}
@@ -256,14 +296,13 @@ static bool is_ours(struct pipeline *p, const struct passing *m, bool server_sid
 	return true;
 }
 
-static bool parse_message(
-	struct pipeline *p, const uint8_t *bytes, uint32_t have, uint32_t len, struct dns *ret)
+static bool parse_message(struct pipeline *p, const struct intake_message *message, struct dns *ret)
 {
 	enum dns_result result = DNS_MALFORMED;
 
-	if (len <= DNS_MESSAGE_MAX)
-		result = dns_parse(bytes, have, len, ret);
-	if (result == DNS_OK && have < len && emit_wants_bytes(p->emit))
+	if (message->len <= DNS_MESSAGE_MAX)
+		result = dns_parse(message->bytes, message->have, message->len, ret);
+	if (result == DNS_OK && message->have < message->len && emit_wants_bytes(p->emit))
 		result = DNS_TRUNCATED;
 	switch (result) {
 	case DNS_OK:
@@ -282,109 +321,61 @@ static bool parse_message(
 	return false;
 }
 
-static void take_message(struct pipeline *p, const struct flow *flow, uint64_t time,
-	const uint8_t *bytes, uint32_t have, uint32_t len)
+static void on_message(void *arg, const struct intake_message *message)
 {
-	struct passing m = {.flow = *flow, .time = time, .wall = time + p->wall_minus_time};
-	bool server_side;
+	struct pipeline *p = arg;
+	struct passing m = {
+		.flow = message->flow,
+		.time = message->time,
+		.wall = message->time + p->wall_minus_time,
+		.origin = message->origin,
+	};
+	enum side side;
 
-	if (!parse_message(p, bytes, have, len, &m.dns))
+	if (!parse_message(p, message, &m.dns))
 		return;
-	server_side = is_server_side(p, &m);
-	if (!is_ours(p, &m, server_side))
+	side = side_of(p, &m);
+	if (!is_reported(p, &m, side))
 		return;
 	if (m.dns.qr)
-		respond(p, &m, server_side);
+		respond(p, &m, side);
 	else
-		ask(p, &m, server_side);
+		ask(p, &m, side);
 }
 
-/* A super-packet holds datagrams of gso_size bytes, the last one of what is left. */
-static void take_datagrams(struct pipeline *p, const struct packet *packet, uint64_t time)
+static void on_connection_end(void *arg, const struct flow *flow)
 {
-	uint32_t each = packet->gso_size ? packet->gso_size : packet->payload_len, at = 0;
+	struct pipeline *p = arg;
 
-	p->ledger.datagrams++;
-	do {
-		uint32_t len = packet->payload_len - at < each ? packet->payload_len - at : each;
-		uint32_t here = packet->payload_have > at ? packet->payload_have - at : 0;
-
-		if (at)
-			p->ledger.datagrams_split++;
-		take_message(p, &packet->flow, time, packet->payload + at, here < len ? here : len, len);
-		at += len;
-	} while (at < packet->payload_len);
-}
-
-static void take_packet(struct pipeline *p, const struct packet *packet, uint64_t time)
-{
-	switch (packet->kind) {
-	case PACKET_DATAGRAM:
-		take_datagrams(p, packet, time);
-		break;
-	case PACKET_SEGMENT:
-		p->ledger.segments++;
-		break;
-	case PACKET_FRAGMENT:
-		p->ledger.fragments++;
-		break;
-	}
-}
-
-/* What the BPF program does for a live tap: whether the packet is for us at all. */
-static bool is_selected(
-	const struct pipeline *p, enum packet_result result, const struct packet *packet)
-{
-	if (!p->replay)
-		return true;
-	if (result == PACKET_OTHER)
-		return false;
-	return result != PACKET_OK || packet->kind == PACKET_FRAGMENT ||
-		is_watched(p, packet->flow.src_port) || is_watched(p, packet->flow.dst_port);
+	exchanges_connection_end(p->exchanges, flow);
 }
 
 void pipeline_packet(void *arg, const struct captured *c)
 {
 	struct pipeline *p = arg;
-	struct packet packet;
-	enum packet_result result = packet_parse(c->bytes, &c->source, &packet);
 
-	if (!is_selected(p, result, &packet))
-		return;
-	p->ledger.recorded++;
-	if (p->replay) {
-		p->ledger.matched++;
-		if (c->time >= p->next_tick)
-			pipeline_tick(p, c->time);
-	}
-	switch (result) {
-	case PACKET_OK:
-		take_packet(p, &packet, c->time);
-		break;
-	case PACKET_TRUNCATED:
-		p->ledger.packet_truncated++;
-		break;
-	case PACKET_MALFORMED:
-		p->ledger.packet_malformed++;
-		break;
-	case PACKET_OTHER:
-		p->ledger.packet_other++;
-		break;
-	}
+	if (p->options->read && c->time >= p->next_tick)
+		pipeline_tick(p, c->time);
+	intake_packet(p->intake, c);
 }
 
 void pipeline_tick(struct pipeline *p, uint64_t now)
 {
 	p->next_tick = now + TICK_EVERY;
+	intake_expire(p->intake, now);
 	let_go_expired(p, now);
 	exchanges_expire(p->exchanges, now);
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 uint64_t pipeline_next_tick(const struct pipeline *p)
 {
-	uint64_t held = held_next_expiry(p->held), query = exchanges_next_expiry(p->exchanges);
-
-	return held < query ? held : query;
+	return earlier(intake_next_expiry(p->intake),
+		earlier(held_next_expiry(p->held), exchanges_next_expiry(p->exchanges)));
 }
 
 void pipeline_flush(struct pipeline *p)
@@ -394,6 +385,7 @@ void pipeline_flush(struct pipeline *p)
 
 void pipeline_drain(struct pipeline *p)
 {
+	intake_drain(p->intake);
 	let_go_expired(p, UINT64_MAX);
 	exchanges_drain(p->exchanges);
 	emit_flush(p->emit);
@@ -402,6 +394,11 @@ void pipeline_drain(struct pipeline *p)
 struct ledger *pipeline_ledger(struct pipeline *p)
 {
 	return &p->ledger;
+}
+
+const struct intake *pipeline_intake(const struct pipeline *p)
+{
+	return p->intake;
 }
 
 size_t pipeline_pending(const struct pipeline *p)

@@ -2,7 +2,8 @@
 /*
  * The way of a packet, in one direction:
  *
- *   packet -> datagram -> DNS message -> side and role -> exchange -> frame -> sinks
+ *   intake: packet -> datagram, fragments or stream -> message's bytes
+ *   here:   DNS message -> side and role -> exchange -> frame -> sinks
  *
  * The only place that knows both capture and sinks. It owns the rooms between them and the
  * ledger; the sinks and address sets are the caller's and outlive it. One thread.
@@ -14,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/extra.h"
+#include "agent/intake.h"
 #include "agent/options.h"
 #include "agent/own.h"
 #include "base/ledger.h"
@@ -26,8 +29,9 @@ struct pipeline_options {
 	const char *identity, *version;
 	struct sink **sinks;
 	size_t sink_count;
-	const struct prefixes *local, *broadcast; /* of this host; not asked in a replay */
+	const struct prefixes *local, *broadcast; /* of this host, and --local */
 	struct own *own;
+	struct extra *extra; /* NULL: no extra field */
 };
 
 struct pipeline;
@@ -38,6 +42,9 @@ void pipeline_free(struct pipeline *pipeline);
 
 /* The difference of wall time to the packets' time, ns modulo 2^64; 0 in a replay. */
 void pipeline_set_wall(struct pipeline *pipeline, uint64_t wall_minus_time);
+
+/* As intake_expect_copies. */
+void pipeline_expect_copies(struct pipeline *pipeline, bool possible, uint32_t never_ifindex);
 
 /* Takes one packet; a captured_fn, arg is the pipeline. */
 void pipeline_packet(void *arg, const struct captured *packet);
@@ -56,6 +63,8 @@ void pipeline_drain(struct pipeline *pipeline);
 
 /* The caller fills in what the kernel counted: matched, ring_full and what it refused. */
 struct ledger *pipeline_ledger(struct pipeline *pipeline);
+/* For the counts of its rooms. */
+const struct intake *pipeline_intake(const struct pipeline *pipeline);
 size_t pipeline_pending(const struct pipeline *pipeline);
 
 #endif

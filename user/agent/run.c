@@ -84,6 +84,7 @@ static int open_pipeline(struct run *run)
 		.local = run->local,
 		.broadcast = run->broadcast,
 		.own = &run->own,
+		.extra = run->extra,
 	};
 
 	run->pipeline = pipeline_new(&options);
@@ -93,6 +94,31 @@ static int open_pipeline(struct run *run)
 		  "%d bytes or not UTF-8",
 		MESSAGE_TEXT_MAX);
 	return -ENOMEM;
+}
+
+static int open_extra(struct run *run)
+{
+	char error[EXTRA_ERROR_MAX];
+	int err;
+
+	if (!run->options->extra)
+		return 0;
+	err = extra_new(run->options->extra, &run->extra, error);
+	if (err)
+		log_error("%s", error);
+	return err;
+}
+
+int run_add_local(struct run *run)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < run->options->local_count && !err; i++) {
+		const struct options_prefix *p = &run->options->local[i];
+
+		err = prefixes_add(run->local, p->family, p->address, p->len);
+	}
+	return err;
 }
 
 int run_open(struct run *run, const struct options *options)
@@ -109,13 +135,18 @@ int run_open(struct run *run, const struct options *options)
 		log_error("cannot start: %s", strerror(-err));
 		return err;
 	}
-	err = open_sinks(run);
+	err = run_add_local(run);
+	if (!err)
+		err = open_extra(run);
+	if (!err)
+		err = open_sinks(run);
 	return err ? err : open_pipeline(run);
 }
 
 void run_close(struct run *run)
 {
 	pipeline_free(run->pipeline);
+	extra_free(run->extra);
 	for (size_t i = 0; i < run->sink_count; i++)
 		sink_free(run->sinks[i]);
 	prefixes_free(run->local);
@@ -160,6 +191,8 @@ static struct summary summary_of(struct run *run, bool final)
 {
 	return (struct summary){
 		.ledger = pipeline_ledger(run->pipeline),
+		.fragments = intake_fragments(pipeline_intake(run->pipeline)),
+		.streams = intake_streams(pipeline_intake(run->pipeline)),
 		.sinks = run->sinks,
 		.sink_count = run->sink_count,
 		.final = final,
@@ -176,7 +209,8 @@ void run_report(struct run *run, bool final)
 		return;
 	err = summary_json_file(&summary, run->options->ledger);
 	if (err)
-		log_error("cannot write the ledger to %s: %s", run->options->ledger, strerror(-err));
+		log_error(
+			"cannot write the ledger to %s: %s", run->options->ledger, strerror(-err));
 }
 
 int run_finish(struct run *run, int status)
@@ -241,8 +275,10 @@ int run_replay(const struct options *options)
 		log_error("%s", error);
 		return EXIT_RUNTIME;
 	}
-	if (!run_open(&run, options))
+	if (!run_open(&run, options)) {
+		pipeline_expect_copies(run.pipeline, replay_copies_possible(replay), 0);
 		status = run_finish(&run, replay_all(&run, replay));
+	}
 	replay_close(replay);
 	run_close(&run);
 	return status;

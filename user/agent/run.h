@@ -33,8 +33,9 @@ struct run {
 	struct sink *sinks[OPTIONS_SINKS_MAX];
 	size_t sink_count;
 	struct own own;
-	int failure_fd; /* readable when a sink can never work again; -1: not open */
-	int signal_fd;  /* SIGINT, SIGTERM, SIGUSR1; -1: not open */
+	struct extra *extra; /* NULL: none asked for */
+	int failure_fd;      /* readable when a sink can never work again; -1: not open */
+	int signal_fd;       /* SIGINT, SIGTERM, SIGUSR1; -1: not open */
 	char identity[RUN_IDENTITY_MAX];
 };
 
@@ -46,6 +47,9 @@ struct run {
 /* Signals, sinks and pipeline; 0, or -errno after a line was logged. run_close undoes it. */
 int run_open(struct run *run, const struct options *options);
 void run_close(struct run *run);
+
+/* Adds the prefixes of --local to run->local. 0 or -errno. */
+int run_add_local(struct run *run);
 
 /* Stops the sinks and tells the ledger; status is that of the run so far. */
 int run_finish(struct run *run, int status);

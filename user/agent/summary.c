@@ -9,21 +9,33 @@
 #include <string.h>
 #include <unistd.h>
 
-enum ledger_kind {
+enum kind {
 	TOTAL,
 	KERNEL_REASON,
 	PACKET_OUT,
 	PACKET_REASON,
+	FRAGMENT_OUT,
+	FRAGMENT_REASON,
+	BYTES_IN,
+	BYTES_OUT,
+	BYTES_REASON,
 	MESSAGE_IN,
 	MESSAGE_REASON,
 	FRAME_REASON,
 	NOTE,
 };
 
+/* One count: where it stands in its struct, and what it is. */
 struct line {
 	const char *name, *text;
-	enum ledger_kind kind;
+	enum kind kind;
 	size_t offset;
+};
+
+struct section {
+	const char *name;
+	const struct line *lines;
+	size_t count;
 };
 
 static const struct line ledger_lines[] = {
@@ -32,30 +44,73 @@ static const struct line ledger_lines[] = {
 #undef LEDGER_LINE
 };
 
+static const struct line fragments_lines[] = {
+#define FRAGMENTS_LINE(name, kind, text)                                                           \
+	{#name, text, kind, offsetof(struct fragments_counts, name)},
+	FRAGMENTS_LIST(FRAGMENTS_LINE)
+#undef FRAGMENTS_LINE
+};
+
+static const struct line streams_lines[] = {
+#define STREAMS_LINE(name, kind, text) {#name, text, kind, offsetof(struct streams_counts, name)},
+	STREAMS_COUNTS_LIST(STREAMS_LINE)
+#undef STREAMS_LINE
+};
+
 static const struct line sink_lines[] = {
 #define SINK_LINE(name, text) {#name, text, TOTAL, offsetof(struct sink_counts, name)},
 	SINK_COUNT_LIST(SINK_LINE)
 #undef SINK_LINE
 };
 
-enum {
-	LEDGER_LINES = sizeof(ledger_lines) / sizeof(ledger_lines[0]),
-	SINK_LINES_COUNT = sizeof(sink_lines) / sizeof(sink_lines[0]),
-};
+#define SECTION(name)                                                                              \
+	{                                                                                          \
+#name, name##_lines, sizeof(name##_lines) / sizeof(name##_lines[0])                \
+	}
+
+static const struct section ledger_section = SECTION(ledger);
+static const struct section fragments_section = SECTION(fragments);
+static const struct section streams_section = SECTION(streams);
+static const struct section sink_section = SECTION(sink);
 
 static uint64_t value_of(const void *counts, const struct line *line)
 {
 	return *(const uint64_t *)((const char *)counts + line->offset);
 }
 
-static uint64_t sum_of(const struct ledger *ledger, enum ledger_kind kind)
+static uint64_t sum_of(const void *counts, const struct section *section, enum kind kind)
 {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < LEDGER_LINES; i++)
-		if (ledger_lines[i].kind == kind)
-			sum += value_of(ledger, &ledger_lines[i]);
+	for (size_t i = 0; i < section->count; i++)
+		if (section->lines[i].kind == kind)
+			sum += value_of(counts, &section->lines[i]);
 	return sum;
+}
+
+static bool ledger_balanced(const struct ledger *l)
+{
+	const struct section *s = &ledger_section;
+
+	return l->matched == l->recorded + sum_of(l, s, KERNEL_REASON) &&
+	       l->recorded == sum_of(l, s, PACKET_OUT) + sum_of(l, s, PACKET_REASON) &&
+	       l->datagrams + sum_of(l, s, MESSAGE_IN) ==
+		       l->messages + sum_of(l, s, MESSAGE_REASON) &&
+	       l->messages == l->frames + sum_of(l, s, FRAME_REASON);
+}
+
+static bool fragments_balanced(const struct ledger *l, const struct fragments_counts *f)
+{
+	return f->fragments == l->fragments && f->reassembled == l->reassembled &&
+	       f->fragments == sum_of(f, &fragments_section, FRAGMENT_OUT) +
+				       sum_of(f, &fragments_section, FRAGMENT_REASON);
+}
+
+static bool streams_balanced(const struct ledger *l, const struct streams_counts *s)
+{
+	return s->messages == l->stream_messages &&
+	       s->bytes == s->message_bytes + 2 * s->messages +
+				   sum_of(s, &streams_section, BYTES_REASON);
 }
 
 static bool sink_balanced(const struct sink *sink)
@@ -63,17 +118,14 @@ static bool sink_balanced(const struct sink *sink)
 	struct sink_counts c;
 
 	sink_read_counts(sink, &c);
-	return c.offered == c.confirmed + c.unconfirmed + c.written + c.queued +
-		c.lost_queue_full + c.lost_undelivered;
+	return c.offered == c.confirmed + c.unconfirmed + c.written + c.queued + c.lost_queue_full +
+				    c.lost_undelivered;
 }
 
 bool summary_balanced(const struct summary *r)
 {
-	const struct ledger *l = r->ledger;
-	bool balanced = l->matched == l->recorded + sum_of(l, KERNEL_REASON) &&
-		l->recorded == sum_of(l, PACKET_OUT) + sum_of(l, PACKET_REASON) &&
-		l->datagrams + sum_of(l, MESSAGE_IN) == l->messages + sum_of(l, MESSAGE_REASON) &&
-		l->messages == l->frames + sum_of(l, FRAME_REASON);
+	bool balanced = ledger_balanced(r->ledger) && fragments_balanced(r->ledger, r->fragments) &&
+			streams_balanced(r->ledger, r->streams);
 
 	for (size_t i = 0; i < r->sink_count; i++)
 		balanced &= sink_balanced(r->sinks[i]);
@@ -93,33 +145,46 @@ bool summary_lost(const struct summary *r)
 	return lost;
 }
 
-/* The totals are always shown, a reason only when it happened. */
-static void print_lines(FILE *to, const void *counts, const struct line *lines, int count)
+/* The totals are always shown, anything else only when it happened. */
+static void print_section(FILE *to, const void *counts, const struct section *section)
 {
-	for (int i = 0; i < count; i++) {
-		uint64_t value = value_of(counts, &lines[i]);
+	for (size_t i = 0; i < section->count; i++) {
+		const struct line *line = &section->lines[i];
+		uint64_t value = value_of(counts, line);
 
-		if (value || lines[i].kind == TOTAL)
-			fprintf(to, "  %12" PRIu64 "  %-20s %s\n", value, lines[i].name, lines[i].text);
+		if (value || line->kind == TOTAL)
+			fprintf(to, "  %12" PRIu64 "  %-21s %s\n", value, line->name, line->text);
 	}
+}
+
+static void print_sink(FILE *to, const struct sink *sink)
+{
+	struct sink_counts counts;
+
+	sink_read_counts(sink, &counts);
+	fprintf(to, "sink %s%s:\n", sink_url(sink)->text, sink_url(sink)->full ? " full" : "");
+	print_section(to, &counts, &sink_section);
 }
 
 void summary_text(const struct summary *r, FILE *to)
 {
 	fprintf(to, "ledger:\n");
-	print_lines(to, r->ledger, ledger_lines, LEDGER_LINES);
-	for (size_t i = 0; i < r->sink_count; i++) {
-		struct sink_counts c;
-
-		sink_read_counts(r->sinks[i], &c);
-		fprintf(to, "sink %s%s:\n", sink_url(r->sinks[i])->text,
-			sink_url(r->sinks[i])->full ? " full" : "");
-		print_lines(to, &c, sink_lines, SINK_LINES_COUNT);
+	print_section(to, r->ledger, &ledger_section);
+	if (r->fragments->fragments) {
+		fprintf(to, "fragments:\n");
+		print_section(to, r->fragments, &fragments_section);
 	}
+	if (r->streams->bytes) {
+		fprintf(to, "TCP streams:\n");
+		print_section(to, r->streams, &streams_section);
+	}
+	for (size_t i = 0; i < r->sink_count; i++)
+		print_sink(to, r->sinks[i]);
 	if (r->final)
 		fprintf(to, "%s\n",
-			summary_balanced(r) ? "balanced: every packet is accounted for"
-					   : "NOT balanced: this is a fault of dnstap-bpf, please report it");
+			summary_balanced(r)
+				? "balanced: every packet is accounted for"
+				: "NOT balanced: this is a fault of dnstap-bpf, please report it");
 	fflush(to);
 }
 
@@ -137,27 +202,42 @@ static void json_string(FILE *to, const char *text)
 	fputc('"', to);
 }
 
-static void json_lines(FILE *to, const void *counts, const struct line *lines, int count)
+static void json_counts(FILE *to, const void *counts, const struct section *section)
 {
-	for (int i = 0; i < count; i++)
-		fprintf(to, "%s\"%s\": %" PRIu64, i ? ", " : "", lines[i].name,
-			value_of(counts, &lines[i]));
+	for (size_t i = 0; i < section->count; i++)
+		fprintf(to, "%s\"%s\": %" PRIu64, i ? ", " : "", section->lines[i].name,
+			value_of(counts, &section->lines[i]));
 }
 
-static void summary_json(const struct summary *r, FILE *to)
+static void json_section(FILE *to, const void *counts, const struct section *section)
 {
-	fprintf(to, "{\"ledger\": {");
-	json_lines(to, r->ledger, ledger_lines, LEDGER_LINES);
-	fprintf(to, "},\n \"sinks\": [");
-	for (size_t i = 0; i < r->sink_count; i++) {
-		struct sink_counts c;
+	fprintf(to, "\"%s\": {", section->name);
+	json_counts(to, counts, section);
+	fprintf(to, "},\n ");
+}
 
-		sink_read_counts(r->sinks[i], &c);
-		fprintf(to, "%s{\"sink\": ", i ? ",\n  " : "");
-		json_string(to, sink_url(r->sinks[i])->text);
-		fprintf(to, ", \"full\": %s, ", sink_url(r->sinks[i])->full ? "true" : "false");
-		json_lines(to, &c, sink_lines, SINK_LINES_COUNT);
-		fputc('}', to);
+static void json_sink(FILE *to, const struct sink *sink)
+{
+	struct sink_counts counts;
+
+	sink_read_counts(sink, &counts);
+	fprintf(to, "{\"sink\": ");
+	json_string(to, sink_url(sink)->text);
+	fprintf(to, ", \"full\": %s, ", sink_url(sink)->full ? "true" : "false");
+	json_counts(to, &counts, &sink_section);
+	fputc('}', to);
+}
+
+static void write_json(const struct summary *r, FILE *to)
+{
+	fputc('{', to);
+	json_section(to, r->ledger, &ledger_section);
+	json_section(to, r->fragments, &fragments_section);
+	json_section(to, r->streams, &streams_section);
+	fprintf(to, "\"sinks\": [");
+	for (size_t i = 0; i < r->sink_count; i++) {
+		fprintf(to, "%s", i ? ",\n  " : "");
+		json_sink(to, r->sinks[i]);
 	}
 	fprintf(to, "],\n \"final\": %s, \"balanced\": %s}\n", r->final ? "true" : "false",
 		summary_balanced(r) ? "true" : "false");
@@ -174,7 +254,7 @@ int summary_json_file(const struct summary *r, const char *path)
 	to = fopen(temporary, "we");
 	if (!to)
 		return -errno;
-	summary_json(r, to);
+	write_json(r, to);
 	if (ferror(to) | fclose(to))
 		err = -EIO;
 	else if (rename(temporary, path))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ledger for people and for programs: what came in, what went out and each reason for the
- * difference, with the equations of base/ledger.h and sink/sink.h worked out.
+ * difference, with the equations of base/ledger.h, wire/fragments.h, wire/streams.h and sink/sink.h
+ * worked out.
  */
 #ifndef AGENT_SUMMARY_H
 #define AGENT_SUMMARY_H
@@ -12,9 +13,13 @@
 
 #include "base/ledger.h"
 #include "sink/sink.h"
+#include "wire/fragments.h"
+#include "wire/streams.h"
 
 struct summary {
 	const struct ledger *ledger;
+	const struct fragments_counts *fragments;
+	const struct streams_counts *streams;
 	struct sink *const *sinks;
 	size_t sink_count;
 	bool final; /* nothing is in flight: the equations must hold */

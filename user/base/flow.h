@@ -23,6 +23,13 @@ struct flow {
 };
 _Static_assert(sizeof(struct flow) == 38, "struct flow is hashed as memory and has no padding");
 
+/* Where a packet was seen. */
+struct origin {
+	uint32_t ifindex; /* 0: unknown */
+	uint16_t tap;     /* which network namespace */
+	uint16_t vlan;    /* VLAN id, the innermost; 0: none */
+};
+
 /* The length of an address in bytes: 4 or 16. */
 static inline size_t family_len(uint8_t family)
 {

@@ -37,19 +37,24 @@
 	X(datagrams_split, MESSAGE_IN, "further datagrams split from super-packets")               \
 	X(reassembled, MESSAGE_IN, "datagrams put together from fragments")                        \
 	X(stream_messages, MESSAGE_IN, "messages taken from TCP streams")                          \
+	X(reassembled_malformed, MESSAGE_REASON,                                                   \
+		"of the datagrams put together: without whole UDP or TCP headers")                 \
+	X(reassembled_foreign, MESSAGE_REASON, "of the datagrams put together: on other ports")    \
+	X(reassembled_segments, MESSAGE_REASON, "of the datagrams put together: TCP segments")     \
 	X(messages, TOTAL, "DNS messages")                                                         \
 	X(dns_short, MESSAGE_REASON, "payloads shorter than a DNS header")                         \
 	X(dns_truncated, MESSAGE_REASON, "messages that the capture cut short")                    \
 	X(dns_malformed, MESSAGE_REASON, "payloads that are not a DNS message")                    \
 	X(frames, TOTAL, "dnstap messages")                                                        \
-	X(transit, FRAME_REASON, "messages between two hosts that are not this one")               \
+	X(transit, FRAME_REASON, "messages between two hosts that are not this one (--transit)")               \
 	X(multicast, FRAME_REASON, "messages to a multicast or broadcast address")                 \
 	X(own, FRAME_REASON, "messages of the tap's own name look-ups")                            \
 	X(frame_oversize, FRAME_REASON, "messages larger than a collector accepts")                \
 	X(queries, NOTE, "queries among the DNS messages followed")                                \
 	X(responses, NOTE, "responses among them")                                                 \
 	X(responses_matched, NOTE, "responses that found their query")                             \
-	X(responses_unmatched, NOTE, "responses without a query: late, unsolicited, or query unseen") \
+	X(responses_unmatched, NOTE,                                                               \
+		"responses without a query: late, unsolicited, or query unseen")                   \
 	X(queries_answered, NOTE, "queries answered")                                              \
 	X(queries_unanswered, NOTE, "queries not answered in time")                                \
 	X(queries_retried, NOTE, "queries repeated by the client and answered once")               \

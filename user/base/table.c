@@ -13,7 +13,7 @@ enum { CAPACITY_MAX = 1 << 24, NONE = 0xffffffff, ALIGN = 8 };
 /* Stands before each entry: slot = links | key | entry, each part padded to ALIGN. */
 struct links {
 	uint32_t hash;
-	uint32_t chain;   /* next slot of this bucket, in the order of adding; or the free list */
+	uint32_t chain; /* next slot of this bucket, in the order of adding; or the free list */
 	uint32_t older, younger;
 };
 
@@ -263,5 +263,5 @@ bool table_full(const struct table *t)
 size_t table_memory(const struct table *t)
 {
 	return sizeof(*t) + t->capacity * t->slot_size +
-		((size_t)t->bucket_mask + 1) * sizeof(*t->buckets);
+	       ((size_t)t->bucket_mask + 1) * sizeof(*t->buckets);
 }

@@ -87,7 +87,7 @@ static bool append(struct joint *j, const struct record *r, const uint8_t *bytes
 static bool is_last(const struct record *r)
 {
 	return r->have < RECORD_BYTES_MAX || r->have >= r->wire - r->offset ||
-		r->offset / RECORD_BYTES_MAX == RECORD_PARTS_MAX - 1;
+	       r->offset / RECORD_BYTES_MAX == RECORD_PARTS_MAX - 1;
 }
 
 static size_t take_part(struct assembly *a, const struct record *r, const uint8_t *bytes,
@@ -113,8 +113,7 @@ static size_t take_part(struct assembly *a, const struct record *r, const uint8_
 	return 1;
 }
 
-size_t assembly_take(
-	struct assembly *a, const void *data, size_t size, captured_fn *fn, void *arg)
+size_t assembly_take(struct assembly *a, const void *data, size_t size, captured_fn *fn, void *arg)
 {
 	const uint8_t *bytes = (const uint8_t *)data + sizeof(struct record);
 	struct captured packet;

@@ -12,13 +12,13 @@
 #include "wire/packet.h"
 
 struct captured {
-	uint64_t time;               /* ns: CLOCK_MONOTONIC live, wall time in a replay */
-	const uint8_t *bytes;        /* source.have of them, from behind the link layer on */
+	uint64_t time;        /* ns: CLOCK_MONOTONIC live, wall time in a replay */
+	const uint8_t *bytes; /* source.have of them, from behind the link layer on */
 	struct packet_source source;
-	uint32_t ifindex;            /* 0 in a replay */
-	uint16_t tap;                /* which namespace */
-	uint16_t vlan;               /* VLAN id from the metadata; 0: none */
-	bool outgoing;               /* sent by this host */
+	uint32_t ifindex; /* 0 in a replay */
+	uint16_t tap;     /* which namespace */
+	uint16_t vlan;    /* VLAN id from the metadata; 0: none */
+	bool outgoing;    /* sent by this host */
 };
 
 typedef void captured_fn(void *arg, const struct captured *packet);

@@ -85,8 +85,8 @@ out:
 }
 
 /* What follows the fixed body of a message, as attributes by type; unknown types are left out. */
-static void read_attributes(const struct nlmsghdr *m, size_t body, const struct rtattr **ret,
-	unsigned count)
+static void read_attributes(
+	const struct nlmsghdr *m, size_t body, const struct rtattr **ret, unsigned count)
 {
 	const struct rtattr *a = (const void *)((const uint8_t *)NLMSG_DATA(m) + NLMSG_ALIGN(body));
 	size_t len = m->nlmsg_len > NLMSG_SPACE(body) ? m->nlmsg_len - NLMSG_SPACE(body) : 0;

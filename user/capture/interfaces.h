@@ -35,7 +35,8 @@ static inline bool interface_is_default(const struct interface *i)
 /* Replaces the contents of both sets. 0, or -errno and both are as they were. */
 int interfaces_local(struct prefixes *local, struct prefixes *broadcast);
 
-/* A descriptor that becomes readable when an address comes or goes; -errno. The caller closes it. */
+/* A descriptor that becomes readable when an address comes or goes; -errno. The caller closes it.
+ */
 int interfaces_watch(void);
 /* Takes what it has to tell: true when interfaces_local is worth asking again. */
 bool interfaces_changed(int fd);

@@ -141,8 +141,8 @@ static int open_rings(struct loader *l, const struct loader_options *o, char *er
 		return explain(error, err,
 			l->kind == RINGS_PERF ? "cannot open the perf ring"
 					      : "cannot open the BPF ring");
-	l->doorbell = ring_buffer__new(
-		bpf_map__fd(l->skel->maps.doorbell), ignore_record, NULL, NULL);
+	l->doorbell =
+		ring_buffer__new(bpf_map__fd(l->skel->maps.doorbell), ignore_record, NULL, NULL);
 	if (!l->doorbell)
 		return explain(error, -errno, "cannot open the doorbell ring");
 	return 0;
@@ -180,8 +180,8 @@ static int open_auto(struct loader *l, const struct loader_options *o, char *err
 	return open_program(l, o, error);
 }
 
-int loader_new(const struct loader_options *o, struct loader **ret,
-	char error[static LOADER_ERROR_MAX])
+int loader_new(
+	const struct loader_options *o, struct loader **ret, char error[static LOADER_ERROR_MAX])
 {
 	struct loader *l = calloc(1, sizeof(*l));
 	int err;
@@ -254,7 +254,19 @@ static int prepare_socket(struct loader *l, int fd, const struct interface *inte
 	return 0;
 }
 
-int loader_attach(struct loader *l, const struct interface *interface,
+static int set_promiscuous(int fd, const struct interface *interface)
+{
+	struct packet_mreq request = {
+		.mr_ifindex = (int)interface->index,
+		.mr_type = PACKET_MR_PROMISC,
+	};
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof(request)))
+		return -errno;
+	return 0;
+}
+
+int loader_attach(struct loader *l, const struct interface *interface, bool promiscuous,
 	char error[static LOADER_ERROR_MAX])
 {
 	char what[64 + sizeof(interface->name)];
@@ -267,6 +279,8 @@ int loader_attach(struct loader *l, const struct interface *interface,
 	if (fd < 0)
 		return explain(error, -errno, what);
 	err = prepare_socket(l, fd, interface);
+	if (!err && promiscuous)
+		err = set_promiscuous(fd, interface);
 	if (!err)
 		err = keep_socket(l, fd);
 	if (err) {

@@ -21,10 +21,10 @@ enum { LOADER_ERROR_MAX = 512 };
 
 struct loader_options {
 	enum rings_kind ring;
-	size_t ring_size;       /* bytes, a power of two: rings.h */
-	const uint16_t *ports;  /* host byte order */
+	size_t ring_size;      /* bytes, a power of two: rings.h */
+	const uint16_t *ports; /* host byte order */
 	size_t port_count;
-	bool clamp;             /* no sink wants the message bytes */
+	bool clamp; /* no sink wants the message bytes */
 };
 
 /* What the kernel's side has counted since the start, over all CPUs. */
@@ -42,8 +42,11 @@ int loader_new(const struct loader_options *options, struct loader **ret,
 	char error[static LOADER_ERROR_MAX]);
 void loader_free(struct loader *loader);
 
-/* One socket on this interface of the calling thread's network namespace. Errors as above. */
-int loader_attach(struct loader *loader, const struct interface *interface,
+/*
+ * One socket on this interface of the calling thread's network namespace; promiscuous: the
+ * interface takes in what is addressed to others too, for as long. Errors as above.
+ */
+int loader_attach(struct loader *loader, const struct interface *interface, bool promiscuous,
 	char error[static LOADER_ERROR_MAX]);
 /* Closes all sockets: nothing enters the ring after it. */
 void loader_detach(struct loader *loader);

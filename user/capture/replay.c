@@ -10,10 +10,10 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 
-enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_IPV6 = 0x86dd };
+enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_IPV6 = 0x86dd, COOKED_OUTGOING = 4 };
 
-/* Reads the link layer: the cursor is left behind it, the ethertype of what follows is returned. */
-typedef uint16_t link_fn(struct cursor *c);
+/* Reads the link layer: leaves the cursor behind it, and in ret what it says of the packet. */
+typedef void link_fn(struct cursor *c, struct captured *ret);
 
 struct replay {
 	pcap_t *pcap;
@@ -21,38 +21,41 @@ struct replay {
 	const char *path;
 };
 
-static uint16_t ethernet(struct cursor *c)
+static void ethernet(struct cursor *c, struct captured *ret)
 {
 	cursor_take(c, 12);
-	return cursor_be16(c);
+	ret->source.ethertype = cursor_be16(c);
 }
 
-static uint16_t cooked_v1(struct cursor *c)
+static void cooked_v1(struct cursor *c, struct captured *ret)
 {
-	cursor_take(c, 14);
-	return cursor_be16(c);
+	ret->outgoing = cursor_be16(c) == COOKED_OUTGOING;
+	cursor_take(c, 12);
+	ret->source.ethertype = cursor_be16(c);
 }
 
-static uint16_t cooked_v2(struct cursor *c)
+static void cooked_v2(struct cursor *c, struct captured *ret)
 {
-	uint16_t ethertype = cursor_be16(c);
-
-	cursor_take(c, 18);
-	return ethertype;
+	ret->source.ethertype = cursor_be16(c);
+	cursor_take(c, 2);
+	ret->ifindex = cursor_be32(c);
+	cursor_take(c, 2);
+	ret->outgoing = cursor_u8(c) == COOKED_OUTGOING;
+	cursor_take(c, 9);
 }
 
-static uint16_t raw_ip(struct cursor *c)
+static void raw_ip(struct cursor *c, struct captured *ret)
 {
 	uint8_t version = cursor_left(c) ? *c->at >> 4 : 0;
 
-	return version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
+	ret->source.ethertype = version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
 }
 
 /* The address family in the byte order of the host that captured, whose AF_INET6 we must guess. */
-static uint16_t bsd_loopback(struct cursor *c)
+static void bsd_loopback(struct cursor *c, struct captured *ret)
 {
 	cursor_take(c, 4);
-	return raw_ip(c);
+	raw_ip(c, ret);
 }
 
 static link_fn *link_of(int type)
@@ -122,23 +125,28 @@ void replay_close(struct replay *r)
 	free(r);
 }
 
-static void describe(struct replay *r, const struct pcap_pkthdr *h, const uint8_t *bytes,
-	struct captured *ret)
+static void describe(
+	struct replay *r, const struct pcap_pkthdr *h, const uint8_t *bytes, struct captured *ret)
 {
 	struct cursor c = cursor_over(bytes, h->caplen);
-	uint16_t ethertype = r->link(&c);
-	uint32_t taken = (uint32_t)(c.at - bytes);
+	uint32_t taken;
 
 	/* With this precision libpcap's tv_usec holds nanoseconds. */
 	*ret = (struct captured){
 		.time = (uint64_t)h->ts.tv_sec * NS_PER_SECOND + (uint64_t)h->ts.tv_usec,
-		.bytes = c.at,
 	};
+	r->link(&c, ret);
+	taken = (uint32_t)(c.at - bytes);
+	ret->bytes = c.at;
 	if (c.failed || h->len < h->caplen)
 		return;
-	ret->source.ethertype = ethertype;
 	ret->source.have = h->caplen - taken;
 	ret->source.wire = h->len - taken;
+}
+
+bool replay_copies_possible(const struct replay *r)
+{
+	return r->link == cooked_v1 || r->link == cooked_v2;
 }
 
 int replay_next(struct replay *r, struct captured *ret, char error[static REPLAY_ERROR_MAX])

@@ -8,6 +8,7 @@
 #ifndef CAPTURE_REPLAY_H
 #define CAPTURE_REPLAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "capture/captured.h"
@@ -20,12 +21,15 @@ struct replay;
 int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX]);
 void replay_close(struct replay *replay);
 
+/* True for the link types of captures on "any" interface, where a packet may stand several times:
+ * each packet then comes with its direction, and its interface where the file tells. */
+bool replay_copies_possible(const struct replay *replay);
+
 /*
  * The next packet: 1, 0 at the end of the file, or -EIO where it is torn or broken, with a line in
  * error. ret is valid until the next call; its time is wall time. A frame that is too short for
  * its link layer comes with have and wire 0.
  */
-int replay_next(
-	struct replay *replay, struct captured *ret, char error[static REPLAY_ERROR_MAX]);
+int replay_next(struct replay *replay, struct captured *ret, char error[static REPLAY_ERROR_MAX]);
 
 #endif

@@ -27,12 +27,12 @@ struct sample_head {
 struct reader {
 	struct perf_event_mmap_page *page;
 	const uint8_t *data;
-	uint64_t mask;        /* data size - 1 */
-	uint64_t head, tail;  /* bytes; the kernel writes up to head, we have read up to tail */
-	uint64_t time;        /* of the sample at tail */
-	const uint8_t *sample;/* its raw data; NULL: none at hand */
-	uint32_t sample_size; /* of the raw data */
-	uint32_t event_size;  /* of the whole event */
+	uint64_t mask;         /* data size - 1 */
+	uint64_t head, tail;   /* bytes; the kernel writes up to head, we have read up to tail */
+	uint64_t time;         /* of the sample at tail */
+	const uint8_t *sample; /* its raw data; NULL: none at hand */
+	uint32_t sample_size;  /* of the raw data */
+	uint32_t event_size;   /* of the whole event */
 	uint8_t wrapped[SAMPLE_MAX];
 };
 
@@ -128,8 +128,8 @@ static struct reader *earliest(struct rings *rings, uint64_t *ret_next)
 }
 
 /* One reader's samples for as long as they are the earliest of all. */
-static size_t drain_run(struct rings *rings, struct reader *r, uint64_t until, captured_fn *fn,
-	void *arg)
+static size_t drain_run(
+	struct rings *rings, struct reader *r, uint64_t until, captured_fn *fn, void *arg)
 {
 	size_t packets = 0, samples = 0;
 

@@ -33,6 +33,7 @@ struct held_response {
 	uint64_t time, wall;   /* ns, monotonic and wall */
 	uint32_t have, len;    /* of the message, as in struct dns */
 	uint16_t id;
+	struct origin origin;
 	const uint8_t *bytes;  /* have bytes */
 };
 

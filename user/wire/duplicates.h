@@ -20,7 +20,8 @@
 #include "wire/packet.h"
 
 enum { DUPLICATES_MAX = 65536 };
-#define DUPLICATES_WINDOW_NS 100000000ULL /* 100 ms: a queue between parent and child may take long */
+#define DUPLICATES_WINDOW_NS                                                                       \
+	100000000ULL /* 100 ms: a queue between parent and child may take long */
 
 struct duplicates;
 

@@ -23,8 +23,8 @@ enum {
 
 /* Zeroed: nothing is here. */
 struct pages_map {
-	uint32_t count;
 	uint32_t pages[PAGES_PER_DATAGRAM]; /* index in the pool plus 1; 0: none */
+	uint32_t count;
 };
 
 enum pages_cover {

@@ -98,6 +98,9 @@ bool stream_half_holds(const struct stream_half *half);
 bool stream_half_closed(const struct stream_half *half);
 /* In sync, and the next byte is a message's first. */
 bool stream_half_between(const struct stream_half *half);
+/* Bytes held. */
+uint32_t stream_half_held(const struct stream_work *work, const struct stream_half *half);
+/* The sequence number behind all that was seen. */
 uint32_t stream_half_end(const struct stream_work *work, const struct stream_half *half);
 
 #endif

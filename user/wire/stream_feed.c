@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "wire/stream_feed.h"
+
+#include <string.h>
+
+#include "wire/stream_start.h"
+
+/* With so many bytes stream_start has seen header and question; it says no more until the end. */
+enum { START_SEEN_LEN = STREAM_PREFIX_LEN + DNS_CLAMP_LEN };
+
+static uint32_t partial_len(const struct stream_work *w, const struct stream_half *h)
+{
+	return h->partial == STREAM_NONE ? 0 : stream_block(&w->pool, h->partial)->run.len;
+}
+
+uint32_t stream_feed_drop(struct stream_work *w, struct stream_half *h)
+{
+	uint32_t len = 0;
+
+	if (h->partial != STREAM_NONE)
+		len = stream_run_free(&w->pool, h->partial);
+	h->partial = STREAM_NONE;
+	return len;
+}
+
+static void store(struct stream_work *w, struct stream_half *h, const struct stream_piece *piece)
+{
+	uint32_t need = piece->len / STREAM_BLOCK_BYTES + 1;
+
+	while (stream_pool_left(&w->pool) < need) {
+		if (w->make_room(w->owner))
+			continue;
+		w->counts.skipped_evicted += stream_feed_drop(w, h) + piece->len;
+		h->state = STREAM_SEARCHING;
+		return;
+	}
+	if (h->partial == STREAM_NONE)
+		h->partial = stream_run_new(&w->pool, h->next - piece->len);
+	stream_run_append(&w->pool, h->partial, piece);
+}
+
+static void emit(struct stream_work *w, const uint8_t *message, uint32_t len)
+{
+	w->counts.messages++;
+	w->counts.message_bytes += len;
+	w->output.message(w->output.arg, w->flow, message, len, w->time);
+}
+
+static void advance(struct stream_piece *piece, uint32_t len)
+{
+	piece->bytes += len;
+	piece->len -= len;
+	piece->begins = false;
+}
+
+/* The length, with its prefix, of the message that `first` and `second` begin. */
+static uint32_t message_size(uint8_t first, uint8_t second)
+{
+	return STREAM_PREFIX_LEN + ((uint32_t)first << 8 | second);
+}
+
+/* Puts piece behind what is held of the message; true when that made it whole. */
+static bool complete_partial(
+	struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
+{
+	const uint8_t *held = stream_block(&w->pool, h->partial)->bytes;
+	uint32_t held_len = partial_len(w, h);
+	uint32_t size = message_size(held[0], held_len > 1 ? held[1] : piece->bytes[0]);
+
+	if (held_len + piece->len < size) {
+		store(w, h, piece);
+		return false;
+	}
+	stream_run_copy(&w->pool, h->partial, w->scratch);
+	memcpy(w->scratch + held_len, piece->bytes, size - held_len);
+	stream_feed_drop(w, h);
+	emit(w, w->scratch + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN);
+	advance(piece, size - held_len);
+	return true;
+}
+
+static void feed_in_sync(struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
+{
+	if (h->partial != STREAM_NONE && !complete_partial(w, h, piece))
+		return;
+	while (piece->len >= STREAM_PREFIX_LEN) {
+		uint32_t size = message_size(piece->bytes[0], piece->bytes[1]);
+
+		if (size > piece->len)
+			break;
+		emit(w, piece->bytes + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN);
+		advance(piece, size);
+	}
+	if (piece->len)
+		store(w, h, piece);
+}
+
+static void found(struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
+{
+	h->state = STREAM_IN_SYNC;
+	w->counts.resynchronised++;
+	feed_in_sync(w, h, piece);
+}
+
+/* One byte alone is more likely a keep-alive's than a message's first. */
+static void feed_searching(
+	struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
+{
+	enum stream_start start = STREAM_START_NO;
+
+	if (piece->begins && piece->len >= STREAM_PREFIX_LEN)
+		start = stream_start(piece->bytes, piece->len);
+	if (start == STREAM_START_YES) {
+		found(w, h, piece);
+	} else if (start == STREAM_START_MAYBE) {
+		h->state = STREAM_TENTATIVE;
+		store(w, h, piece);
+	} else {
+		w->counts.skipped_searching += piece->len;
+	}
+}
+
+static enum stream_start look_again(
+	struct stream_work *w, const struct stream_half *h, const struct stream_piece *piece)
+{
+	const uint8_t *held = stream_block(&w->pool, h->partial)->bytes;
+	uint32_t held_len = partial_len(w, h);
+	uint32_t len = STREAM_SCRATCH_LEN - held_len;
+
+	if (held_len >= START_SEEN_LEN && held_len + piece->len < message_size(held[0], held[1]))
+		return STREAM_START_MAYBE;
+	if (len > piece->len)
+		len = piece->len;
+	stream_run_copy(&w->pool, h->partial, w->scratch);
+	memcpy(w->scratch + held_len, piece->bytes, len);
+	return stream_start(w->scratch, held_len + len);
+}
+
+static void feed_tentative(
+	struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
+{
+	switch (look_again(w, h, piece)) {
+	case STREAM_START_YES:
+		found(w, h, piece);
+		break;
+	case STREAM_START_MAYBE:
+		store(w, h, piece);
+		break;
+	case STREAM_START_NO:
+		w->counts.skipped_searching += stream_feed_drop(w, h);
+		h->state = STREAM_SEARCHING;
+		feed_searching(w, h, piece);
+		break;
+	}
+}
+
+/* Gives on the bytes at h->next. */
+void stream_feed(struct stream_work *w, struct stream_half *h, struct stream_piece piece)
+{
+	uint32_t skip = h->skip < piece.len ? h->skip : piece.len;
+
+	h->next += piece.len;
+	if (skip) {
+		h->skip -= skip;
+		w->counts.skipped_lost += skip;
+		advance(&piece, skip);
+	}
+	if (!piece.len)
+		return;
+	if (h->state == STREAM_IN_SYNC)
+		feed_in_sync(w, h, &piece);
+	else if (h->state == STREAM_TENTATIVE)
+		feed_tentative(w, h, &piece);
+	else
+		feed_searching(w, h, &piece);
+}
+
+static void feed_block(struct stream_work *w, struct stream_half *h)
+{
+	const struct stream_block *block = &w->block;
+	struct stream_piece piece = {.bytes = block->bytes, .time = block->time};
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < block->mark_count; i++) {
+		piece.len = block->marks[i] - at;
+		if (piece.len)
+			stream_feed(w, h, piece);
+		at = block->marks[i];
+		piece.bytes = block->bytes + at;
+		piece.begins = true;
+	}
+	piece.len = block->used - at;
+	stream_feed(w, h, piece);
+}
+
+/*
+ * Gives on what is no longer behind a hole. Each block is copied out and given back first, so
+ * there is always one for what of it must be held again.
+ */
+void stream_feed_runs(struct stream_work *w, struct stream_half *h, bool late)
+{
+	while (h->later.first != STREAM_NONE &&
+		stream_block(&w->pool, h->later.first)->run.seq == h->next) {
+		stream_runs_take(&w->pool, &h->later, &w->block);
+		if (late)
+			w->time = w->block.time;
+		feed_block(w, h);
+	}
+}
+
+/* How much of the message at hand is still to come, as far as that is certain. */
+uint32_t stream_feed_rest(const struct stream_work *w, const struct stream_half *h)
+{
+	uint32_t len = partial_len(w, h);
+	const uint8_t *held;
+
+	if (h->state != STREAM_IN_SYNC)
+		return 0;
+	if (len < STREAM_PREFIX_LEN)
+		return h->skip;
+	held = stream_block(&w->pool, h->partial)->bytes;
+	return message_size(held[0], held[1]) - len;
+}
+
+/* Steps over what is missing before `to`, which is at most the first run. */
+void stream_feed_lose(struct stream_work *w, struct stream_half *h, uint32_t to)
+{
+	uint32_t gap = to - h->next;
+	uint32_t rest = stream_feed_rest(w, h);
+	uint32_t dropped = stream_feed_drop(w, h);
+
+	w->counts.holes++;
+	w->counts.bytes_missing += gap;
+	w->counts.skipped_lost += dropped;
+	h->next = to;
+	h->skip = rest >= gap ? rest - gap : 0;
+	if (rest < gap)
+		h->state = STREAM_SEARCHING;
+}

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "wire/streams.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/table.h"
+#include "wire/stream_half.h"
+#include "wire/stream_start.h"
+
+enum list { UNLISTED, HOLDING, WAITING, LISTS };
+
+/* One entry for both directions; half[0] is that of the key, half[1] the reverse. */
+struct connection {
+	struct stream_half half[2];
+	uint64_t last;                      /* when it was last heard of */
+	struct connection *older, *younger; /* on its list */
+	uint8_t list;                       /* enum list */
+	bool reopening;                     /* a stub has a SYN for these addresses */
+	bool ended;                         /* told before */
+};
+
+/* What is known of a connection without an entry: where each direction goes on. */
+struct stub {
+	uint64_t time;
+	uint32_t next[2];
+	bool known[2];
+	bool between[2]; /* a message begins at next */
+	bool opened[2];  /* by a SYN before next */
+	bool closed;
+};
+
+struct ends {
+	struct connection *oldest, *youngest;
+};
+
+struct streams {
+	struct table *connections, *stubs;
+	/* Those that hold bytes: without a hole, and with one. Each idlest first. */
+	struct ends lists[LISTS];
+	uint64_t now;
+	uint64_t hole_deadline; /* no hole is due before */
+	struct stream_work work;
+};
+
+static void unlist(struct streams *s, struct connection *c)
+{
+	struct ends *list = &s->lists[c->list];
+
+	if (c->list == UNLISTED)
+		return;
+	*(c->older ? &c->older->younger : &list->oldest) = c->younger;
+	*(c->younger ? &c->younger->older : &list->youngest) = c->older;
+	c->list = UNLISTED;
+}
+
+static void enlist(struct streams *s, struct connection *c)
+{
+	struct ends *list;
+
+	for (int dir = 0; dir < 2; dir++) {
+		const struct stream_half *h = &c->half[dir];
+
+		if (stream_half_waits(h)) {
+			c->list = WAITING;
+			if (h->deadline < s->hole_deadline)
+				s->hole_deadline = h->deadline;
+		} else if (c->list == UNLISTED && stream_half_holds(h)) {
+			c->list = HOLDING;
+		}
+	}
+	if (c->list == UNLISTED)
+		return;
+	list = &s->lists[c->list];
+	c->older = list->youngest;
+	c->younger = NULL;
+	*(list->youngest ? &list->youngest->younger : &list->oldest) = c;
+	list->youngest = c;
+}
+
+static void drop_held(struct streams *s, struct connection *c)
+{
+	stream_half_drop(&s->work, &c->half[0]);
+	stream_half_drop(&s->work, &c->half[1]);
+	unlist(s, c);
+}
+
+/* The connection at work is on no list and so keeps what it holds. */
+static bool make_room(void *owner)
+{
+	struct streams *s = owner;
+	struct connection *c = s->lists[HOLDING].oldest;
+	struct connection *waiting = s->lists[WAITING].oldest;
+
+	if (!c || (waiting && waiting->last < c->last))
+		c = waiting;
+	if (!c)
+		return false;
+	if (stream_half_holds(&c->half[0]) || stream_half_holds(&c->half[1]))
+		s->work.counts.evicted_memory++;
+	drop_held(s, c);
+	return true;
+}
+
+struct streams *streams_new(size_t max, size_t memory, const struct streams_output *output)
+{
+	struct streams *s;
+
+	if (max < STREAMS_MAX_MIN || max > STREAMS_MAX_MAX || memory < STREAMS_MEMORY_MIN ||
+		memory > STREAMS_MEMORY_MAX)
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->hole_deadline = UINT64_MAX;
+	s->work.output = *output;
+	s->work.make_room = make_room;
+	s->work.owner = s;
+	s->connections = table_new(max, sizeof(struct flow), sizeof(struct connection));
+	s->stubs = table_new(STREAMS_STUBS, sizeof(struct flow), sizeof(struct stub));
+	if (!s->connections || !s->stubs || stream_pool_init(&s->work.pool, memory)) {
+		streams_free(s);
+		return NULL;
+	}
+	s->work.ahead_blocks = s->work.pool.count / 8;
+	if (s->work.ahead_blocks > STREAMS_AHEAD_MAX / STREAM_BLOCK_SIZE)
+		s->work.ahead_blocks = STREAMS_AHEAD_MAX / STREAM_BLOCK_SIZE;
+	return s;
+}
+
+void streams_free(struct streams *s)
+{
+	if (!s)
+		return;
+	table_free(s->connections);
+	table_free(s->stubs);
+	stream_pool_destroy(&s->work.pool);
+	free(s);
+}
+
+/* The flow as both directions share it: the lesser end first. Returns the direction of flow. */
+static int flow_key(const struct flow *flow, struct flow *key)
+{
+	int order = memcmp(flow->src, flow->dst, sizeof(flow->src));
+
+	if (!order)
+		order = (flow->src_port > flow->dst_port) - (flow->src_port < flow->dst_port);
+	*key = order > 0 ? flow_reversed(flow) : *flow;
+	return order > 0;
+}
+
+/* The stub of these addresses, the youngest of all now; blank if it was too old to mean anything. */
+static struct stub *stub_for(struct streams *s, const struct flow *key)
+{
+	struct stub *stub = table_find(s->stubs, key);
+
+	if (stub) {
+		table_touch(s->stubs, stub);
+		if (s->now - stub->time > STREAMS_IDLE_NS)
+			*stub = (struct stub){0};
+	} else {
+		if (table_full(s->stubs))
+			table_remove(s->stubs, table_oldest(s->stubs));
+		stub = table_add(s->stubs, key);
+	}
+	stub->time = s->now;
+	return stub;
+}
+
+static void leave_stub(struct streams *s, const struct connection *c, bool closed)
+{
+	struct stub *stub = stub_for(s, table_key(s->connections, c));
+
+	*stub = (struct stub){.time = s->now, .closed = closed};
+	for (int dir = 0; dir < 2; dir++) {
+		stub->next[dir] = c->half[dir].next;
+		stub->known[dir] = c->half[dir].state != STREAM_UNKNOWN;
+		stub->between[dir] = stream_half_between(&c->half[dir]);
+	}
+}
+
+static void forget(struct streams *s, struct connection *c)
+{
+	unlist(s, c);
+	table_remove(s->connections, c);
+}
+
+/* Calls give_up for both directions with their flows at hand. */
+static void each_half(struct streams *s, struct connection *c,
+	void (*give_up)(struct stream_work *work, struct stream_half *half))
+{
+	struct flow flow = *(const struct flow *)table_key(s->connections, c);
+
+	s->work.flow = &flow;
+	give_up(&s->work, &c->half[0]);
+	flow = flow_reversed(&flow);
+	give_up(&s->work, &c->half[1]);
+	s->work.flow = NULL;
+}
+
+/* Tells the end; what is left to do with the entry is the caller's. */
+static void end(struct streams *s, struct connection *c)
+{
+	each_half(s, c, stream_half_finish);
+	if (c->ended)
+		return;
+	s->work.counts.ended++;
+	s->work.output.end(s->work.output.arg, table_key(s->connections, c));
+}
+
+static void end_and_forget(struct streams *s, struct connection *c)
+{
+	end(s, c);
+	leave_stub(s, c, true);
+	forget(s, c);
+}
+
+static void evict_idlest(struct streams *s)
+{
+	struct connection *c = table_oldest(s->connections);
+
+	drop_held(s, c);
+	s->work.counts.evicted++;
+	leave_stub(s, c, c->ended);
+	forget(s, c);
+}
+
+/* A new entry that goes on where the stub says, if there is one that says anything. */
+static struct connection *add(struct streams *s, const struct flow *key, const struct stub *stub)
+{
+	struct connection *c;
+
+	if (table_full(s->connections))
+		evict_idlest(s);
+	c = table_add(s->connections, key);
+	for (int dir = 0; dir < 2; dir++) {
+		struct stream_half *h = &c->half[dir];
+
+		stream_half_init(h);
+		if (!stub || !stub->known[dir])
+			continue;
+		h->next = h->start = stub->next[dir];
+		h->started = stub->opened[dir];
+		h->state = stub->between[dir] ? STREAM_IN_SYNC : STREAM_SEARCHING;
+	}
+	c->ended = stub && stub->closed;
+	return c;
+}
+
+/* A segment's place in its connection. */
+struct arrival {
+	struct flow key;
+	int dir;
+	uint32_t seq; /* of the payload */
+	const struct packet *packet;
+};
+
+/* The stub that this segment continues; NULL: none is young enough and near. */
+static const struct stub *stub_continued(const struct streams *s, const struct arrival *a)
+{
+	const struct stub *stub = table_find(s->stubs, &a->key);
+
+	if (!stub || s->now - stub->time > STREAMS_IDLE_NS)
+		return NULL;
+	if (!stub->known[a->dir])
+		return stub->closed ? NULL : stub;
+	if (!stream_in_window(a->seq, stub->next[a->dir]))
+		return NULL;
+	if (stub->closed && stream_distance(a->seq, stub->next[a->dir]) > 0)
+		return NULL;
+	return stub;
+}
+
+/* Whether payload without an entry is worth one; what is not is counted. */
+static bool admits(struct streams *s, const struct stub *stub, const struct arrival *a)
+{
+	const struct packet *p = a->packet;
+
+	if (stub && stub->known[a->dir]) {
+		if (stream_distance(a->seq + p->payload_len, stub->next[a->dir]) > 0)
+			return true;
+		s->work.counts.segments_retransmitted++;
+		s->work.counts.bytes_retransmitted += p->payload_have;
+		return false;
+	}
+	if (p->payload_have >= STREAM_PREFIX_LEN &&
+		stream_start(p->payload, p->payload_have) != STREAM_START_NO)
+		return true;
+	s->work.counts.skipped_searching += p->payload_have;
+	return false;
+}
+
+static struct connection *admit(struct streams *s, const struct arrival *a)
+{
+	const struct stub *stub;
+	struct stub start;
+	struct stub *old;
+
+	if (!a->packet->payload_len)
+		return NULL;
+	stub = stub_continued(s, a);
+	if (!admits(s, stub, a))
+		return NULL;
+	/* Copied, because evicting leaves a stub and may push this one out. */
+	if (stub)
+		start = *stub;
+	old = table_find(s->stubs, &a->key);
+	if (old)
+		table_remove(s->stubs, old);
+	return add(s, &a->key, stub ? &start : NULL);
+}
+
+static bool syn_repeated(const struct stream_half *h, uint32_t first)
+{
+	if (h->started)
+		return h->start == first;
+	return h->state != STREAM_UNKNOWN && h->next - first <= STREAMS_WINDOW;
+}
+
+/* The answer to a SYN that had data with it (RFC 7413), whose connection has an entry already. */
+static bool syn_adopted(struct connection *c, const struct arrival *a)
+{
+	struct stream_half *h = &c->half[a->dir];
+	const struct stream_half *peer = &c->half[!a->dir];
+
+	if (!(a->packet->tcp_flags & TCP_ACK) || h->state != STREAM_UNKNOWN ||
+		!stream_in_window(a->packet->ack, peer->next))
+		return false;
+	h->next = h->start = a->seq;
+	h->started = true;
+	h->state = STREAM_IN_SYNC;
+	return true;
+}
+
+static void take_syn(struct streams *s, struct connection *c, const struct arrival *a)
+{
+	struct stub *stub;
+	bool answer = a->packet->tcp_flags & TCP_ACK;
+
+	if (c && (syn_repeated(&c->half[a->dir], a->seq) || syn_adopted(c, a)))
+		return;
+	if (c)
+		c->reopening = true;
+	stub = stub_for(s, &a->key);
+	if (stub->closed || (!answer && stub->next[a->dir] != a->seq))
+		*stub = (struct stub){.time = s->now};
+	stub->next[a->dir] = a->seq;
+	stub->known[a->dir] = stub->between[a->dir] = stub->opened[a->dir] = true;
+}
+
+/* True when payload belongs to a connection that has begun anew under the old one's addresses. */
+static bool reopened(const struct streams *s, const struct connection *c, const struct arrival *a)
+{
+	const struct stub *stub = table_find(s->stubs, &a->key);
+	const struct stream_half *h = &c->half[a->dir];
+	uint32_t ahead;
+
+	if (!stub || !stub->known[a->dir])
+		return false;
+	ahead = a->seq - stub->next[a->dir];
+	if (ahead > STREAMS_WINDOW || (h->state != STREAM_UNKNOWN && a->seq == h->next))
+		return false;
+	return !ahead || h->state == STREAM_UNKNOWN || !stream_in_window(a->seq, h->next);
+}
+
+/* RFC 5961, 3.2, for an observer, who knows the end of what was sent better than the receiver. */
+static bool reset_fits(const struct streams *s, const struct stream_half *h, uint32_t seq)
+{
+	if (h->acknowledged && seq == h->acked)
+		return true;
+	if (h->state == STREAM_UNKNOWN)
+		return false;
+	return seq == h->next || seq == stream_half_end(&s->work, h) ||
+		(h->finned && seq == h->fin + 1);
+}
+
+/* What an RST carries is a text for people, not a part of the stream (RFC 9293, 3.5.2). */
+static void take_reset(struct streams *s, struct connection *c, const struct arrival *a)
+{
+	s->work.counts.skipped_outside += a->packet->payload_have;
+	if (!c)
+		return;
+	if (!reset_fits(s, &c->half[a->dir], a->packet->seq)) {
+		s->work.counts.resets_ignored++;
+		return;
+	}
+	end_and_forget(s, c);
+}
+
+static bool ack_fits(const struct connection *c, const struct arrival *a)
+{
+	const struct stream_half *peer = &c->half[!a->dir];
+
+	if (a->packet->tcp_flags & TCP_SYN)
+		return true;
+	return peer->state == STREAM_UNKNOWN || stream_in_window(a->packet->ack, peer->next);
+}
+
+static void take_payload(struct streams *s, struct connection *c, const struct arrival *a)
+{
+	const struct packet *p = a->packet;
+	struct stream_half *h = &c->half[a->dir];
+	struct stream_segment segment = {.seq = a->seq, .bytes = p->payload,
+		.have = p->payload_have, .len = p->payload_len, .begins = true,
+		.ack_fits = ack_fits(c, a)};
+	bool fits = segment.ack_fits;
+
+	s->work.flow = &p->flow;
+	if (p->payload_len && !stream_half_segment(&s->work, h, &segment))
+		return;
+	if (p->tcp_flags & TCP_ACK && fits)
+		stream_half_acked(&s->work, &c->half[!a->dir], p->ack);
+	if (p->tcp_flags & TCP_FIN)
+		stream_half_fin(&s->work, h, a->seq + p->payload_len, fits);
+}
+
+static void enlist_or_end(struct streams *s, struct connection *c)
+{
+	if (stream_half_closed(&c->half[0]) && stream_half_closed(&c->half[1]))
+		end_and_forget(s, c);
+	else
+		enlist(s, c);
+}
+
+/* A segment without RST that comes after the SYNs or with data in one. */
+static void take_segment(struct streams *s, struct connection *c, const struct arrival *a)
+{
+	if (c && c->reopening && reopened(s, c, a)) {
+		end(s, c);
+		forget(s, c);
+		c = NULL;
+	}
+	if (!c)
+		c = admit(s, a);
+	if (!c)
+		return;
+	unlist(s, c);
+	c->last = s->now;
+	table_touch(s->connections, c);
+	take_payload(s, c, a);
+	enlist_or_end(s, c);
+}
+
+static void set_now(struct streams *s, uint64_t now)
+{
+	if (s->now < now)
+		s->now = now;
+	s->work.now = s->now;
+}
+
+void streams_segment(struct streams *s, const struct packet *p, uint64_t now)
+{
+	bool syn = p->tcp_flags & TCP_SYN;
+	struct arrival a = {.seq = p->seq + syn, .packet = p};
+	struct connection *c;
+
+	set_now(s, now);
+	s->work.counts.bytes += p->payload_have;
+	a.dir = flow_key(&p->flow, &a.key);
+	c = table_find(s->connections, &a.key);
+	if (p->tcp_flags & TCP_RST) {
+		take_reset(s, c, &a);
+		return;
+	}
+	if (!(p->tcp_flags & (TCP_SYN | TCP_ACK))) {
+		s->work.counts.skipped_outside += p->payload_have;
+		return;
+	}
+	if (syn)
+		take_syn(s, c, &a);
+	if (!syn || p->payload_len)
+		take_segment(s, c, &a);
+}
+
+static bool hole_due(const struct streams *s, const struct connection *c, uint64_t *ret_next)
+{
+	bool due = false;
+
+	for (int dir = 0; dir < 2; dir++) {
+		const struct stream_half *h = &c->half[dir];
+
+		if (!stream_half_waits(h))
+			continue;
+		if (h->deadline <= s->now)
+			due = true;
+		else if (h->deadline < *ret_next)
+			*ret_next = h->deadline;
+	}
+	return due;
+}
+
+static void expire_holes(struct streams *s)
+{
+	struct connection *next;
+
+	s->hole_deadline = UINT64_MAX;
+	/* One that waits for another hole goes to the young end and is not due again. */
+	for (struct connection *c = s->lists[WAITING].oldest; c; c = next) {
+		next = c->younger;
+		if (!hole_due(s, c, &s->hole_deadline))
+			continue;
+		unlist(s, c);
+		each_half(s, c, stream_half_expire);
+		enlist_or_end(s, c);
+	}
+}
+
+static void expire_idle(struct streams *s)
+{
+	struct connection *c;
+
+	while ((c = table_oldest(s->connections)) && s->now - c->last >= STREAMS_IDLE_NS) {
+		each_half(s, c, stream_half_finish);
+		s->work.counts.timed_out++;
+		leave_stub(s, c, c->ended);
+		forget(s, c);
+	}
+}
+
+void streams_expire(struct streams *s, uint64_t now)
+{
+	set_now(s, now);
+	if (s->hole_deadline <= s->now)
+		expire_holes(s);
+	expire_idle(s);
+}
+
+uint64_t streams_next_expiry(const struct streams *s)
+{
+	const struct connection *oldest = table_oldest(s->connections);
+	uint64_t idle = oldest ? oldest->last + STREAMS_IDLE_NS : UINT64_MAX;
+
+	return idle < s->hole_deadline ? idle : s->hole_deadline;
+}
+
+void streams_drain(struct streams *s)
+{
+	struct connection *c;
+
+	while ((c = table_oldest(s->connections))) {
+		each_half(s, c, stream_half_finish);
+		forget(s, c);
+	}
+	s->hole_deadline = UINT64_MAX;
+}
+
+const struct streams_counts *streams_counts(const struct streams *s)
+{
+	return &s->work.counts;
+}
+
+/* Counted one by one, not from the counts: the equation in the header then proves something. */
+uint64_t streams_held(const struct streams *s)
+{
+	uint64_t held = 0;
+
+	for (int list = HOLDING; list < LISTS; list++)
+		for (const struct connection *c = s->lists[list].oldest; c; c = c->younger)
+			held += stream_half_held(&s->work, &c->half[0]) +
+				stream_half_held(&s->work, &c->half[1]);
+	return held;
+}
+
+size_t streams_count(const struct streams *s)
+{
+	return table_count(s->connections);
+}
+
+size_t streams_memory(const struct streams *s)
+{
+	return sizeof(*s) + table_memory(s->connections) + table_memory(s->stubs) +
+		(size_t)s->work.pool.count * STREAM_BLOCK_SIZE;
+}
