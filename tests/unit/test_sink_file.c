@@ -128,8 +128,9 @@ static uint64_t read_back(const char *path, uint64_t from, bool *ret_whole)
 		assert_int_equal(len, 8 + number * 7919 % 1992);
 		frames++;
 	}
-	*ret_whole = fstrm_reader_get_control(reader, FSTRM_CONTROL_STOP, &stop) ==
-			     fstrm_res_success && stop;
+	*ret_whole =
+		fstrm_reader_get_control(reader, FSTRM_CONTROL_STOP, &stop) == fstrm_res_success &&
+		stop;
 	fstrm_reader_destroy(&reader);
 	return frames;
 }

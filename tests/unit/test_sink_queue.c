@@ -181,14 +181,16 @@ static size_t length_of(uint64_t item)
 static void take_all_there_is(struct peer *p, uint64_t *at_item)
 {
 	struct queue_cursor at = queue_oldest(p->queue);
+	const uint8_t *last;
 	const void *bytes;
 	uint64_t item;
 	size_t len;
 
 	for (int i = 0; i < 64 && queue_next(p->queue, &at, &bytes, &len); i++) {
 		memcpy(&item, bytes, sizeof(item));
+		last = (const uint8_t *)bytes + len - 1;
 		if (item != *at_item || len != length_of(item) ||
-			((const uint8_t *)bytes)[len - 1] != (len > 8 ? (uint8_t)item : (uint8_t)(item >> 56)))
+			*last != (uint8_t)(len > sizeof(item) ? item : item >> 56))
 			p->wrong = true;
 		++*at_item;
 	}

@@ -117,6 +117,7 @@ static void take_reassembled(struct intake *in, const struct packet *fragment,
 {
 	struct packet packet = *fragment;
 
+	packet.gso_size = 0; /* of the last fragment: not of the whole */
 	in->ledger->reassembled++;
 	if (packet_parse_payload(datagram->next, datagram->bytes, datagram->len, &packet)) {
 		in->ledger->reassembled_malformed++;

@@ -61,6 +61,8 @@ static void log_libbpf(int level, const char *line)
 
 static bool wants_bytes(const struct options *o)
 {
+	if (o->query_zone)
+		return true;
 	for (size_t i = 0; i < o->sink_count; i++)
 		if (o->sinks[i].full)
 			return true;

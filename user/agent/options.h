@@ -45,7 +45,7 @@ struct options {
 	int role;           /* enum role */
 	struct options_prefix local[OPTIONS_LOCAL_MAX];
 	size_t local_count;
-	bool promiscuous, transit;
+	bool promiscuous, transit, with_query, query_zone;
 	const char *extra;    /* a template; NULL: none */
 	const char *identity; /* NULL: the host's name */
 	const char *version_string;

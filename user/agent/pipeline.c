@@ -7,10 +7,12 @@
 #include "agent/emit.h"
 #include "agent/intake.h"
 #include "base/clock.h"
+#include "exchange/copies.h"
 #include "exchange/exchanges.h"
 #include "exchange/held.h"
 #include "exchange/roles.h"
 #include "wire/dns.h"
+#include "wire/zone.h"
 
 /* Packets drive time in a replay; this often is enough for skew and timeouts, ns. */
 #define TICK_EVERY (5 * NS_PER_MS)
@@ -31,7 +33,9 @@ struct pipeline {
 	struct roles *roles;
 	struct exchanges *exchanges;
 	struct held *held;
+	struct copies *copies; /* NULL without --with-query */
 	struct emit *emit;
+	uint8_t zone[DNS_NAME_MAX];
 };
 
 /* One DNS message on its way through the rooms. */
@@ -81,7 +85,9 @@ struct pipeline *pipeline_new(const struct pipeline_options *o)
 	p->held = held_new();
 	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format, o->identity,
 		o->version);
-	if (!p->intake || !p->roles || !p->exchanges || !p->held || !p->emit) {
+	if (options->with_query)
+		p->copies = copies_new(COPIES_MEMORY_DEFAULT);
+	if ((options->with_query && !p->copies) || !p->intake || !p->roles || !p->exchanges || !p->held || !p->emit) {
 		pipeline_free(p);
 		return NULL;
 	}
@@ -96,6 +102,7 @@ void pipeline_free(struct pipeline *p)
 	roles_free(p->roles);
 	exchanges_free(p->exchanges);
 	held_free(p->held);
+	copies_free(p->copies);
 	emit_free(p->emit);
 	free(p);
 }
@@ -133,10 +140,42 @@ static enum side side_of(const struct pipeline *p, const struct passing *m)
 	return SIDE_TRANSIT;
 }
 
-/* Sends one message, from the initiator's side: forward is the query's direction. */
-static void emit(struct pipeline *p, const struct passing *m, const struct flow *forward,
-	enum role role, uint64_t query_wall)
+static struct bytes zone_bytes(struct pipeline *p, const struct passing *m, enum role role)
 {
+	struct bytes zone = {0};
+
+	if (!p->options->query_zone)
+		return zone;
+	if (role == ROLE_AUTH || role == ROLE_RESOLVER || role == ROLE_UPDATE)
+		zone.len = zone_of(&m->dns, p->zone);
+	if (zone.len)
+		zone.at = p->zone;
+	return zone;
+}
+
+/* The bytes of a response's query, where they are kept and still there. */
+static struct bytes query_bytes(struct pipeline *p, const struct exchange_query *query)
+{
+	struct bytes bytes = {0};
+
+	if (!query || !query->copy.len)
+		return bytes;
+	bytes.at = copies_fetch(p->copies, query->copy);
+	if (bytes.at)
+		bytes.len = query->copy.len;
+	else
+		p->ledger.query_copies_lost++;
+	return bytes;
+}
+
+/*
+ * Sends one message, from the initiator's side: forward is the query's direction. query is what a
+ * message knows of its query; NULL: nothing.
+ */
+static void emit(struct pipeline *p, const struct passing *m, const struct flow *forward,
+	enum role role, const struct exchange_query *query)
+{
+	struct bytes bytes = {.at = m->dns.bytes, .len = m->dns.have};
 	struct message message = {
 		.type = (enum message_type)role + m->dns.qr,
 		.family = forward->family,
@@ -145,14 +184,15 @@ static void emit(struct pipeline *p, const struct passing *m, const struct flow 
 		.response_address = forward->dst,
 		.query_port = forward->src_port,
 		.response_port = forward->dst_port,
-		.query_time = query_wall,
+		.query_time = query ? query->wall : 0,
+		.query_zone = zone_bytes(p, m, role),
 		.dns = &m->dns,
 	};
-	struct bytes bytes = {.at = m->dns.bytes, .len = m->dns.have};
 
 	if (m->dns.qr) {
 		message.response_time = m->wall;
 		message.response = bytes;
+		message.query = query_bytes(p, query);
 	} else {
 		message.query = bytes;
 	}
@@ -176,7 +216,7 @@ static void emit_unmatched(struct pipeline *p, const struct passing *m)
 
 	p->ledger.responses++;
 	p->ledger.responses_unmatched++;
-	emit(p, m, &forward, role_of(p, m, side_of(p, m)), 0);
+	emit(p, m, &forward, role_of(p, m, side_of(p, m)), NULL);
 }
 
 static bool emit_matched(struct pipeline *p, const struct passing *m)
@@ -186,7 +226,7 @@ static bool emit_matched(struct pipeline *p, const struct passing *m)
 
 	if (!exchanges_response(p->exchanges, &m->flow, &m->dns, m->time, &query))
 		return false;
-	emit(p, m, &forward, query.role, query.wall);
+	emit(p, m, &forward, query.role, &query);
 	return true;
 }
 
@@ -273,8 +313,10 @@ static void ask(struct pipeline *p, const struct passing *m, enum side side)
 		.role = role_of(p, m, side),
 	};
 
+	if (p->copies)
+		query.copy = copies_store(p->copies, m->dns.bytes, m->dns.have);
 	exchanges_query(p->exchanges, &m->flow, &m->dns, &query);
-	emit(p, m, &m->flow, query.role, m->wall);
+	emit(p, m, &m->flow, query.role, &query);
 	if (held_count(p->held))
 		let_go_answers(p, m);
 }

@@ -59,6 +59,7 @@
 	X(queries_unanswered, NOTE, "queries not answered in time")                                \
 	X(queries_retried, NOTE, "queries repeated by the client and answered once")               \
 	X(queries_evicted, NOTE, "queries given up for a newer one (--max-queries)")               \
+	X(query_copies_lost, NOTE, "responses without their query's bytes: overwritten by newer ones") \
 	X(responses_held, NOTE, "responses held until their query was read")
 
 struct ledger {

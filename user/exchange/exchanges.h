@@ -38,6 +38,7 @@
 
 #include "base/flow.h"
 #include "base/ledger.h"
+#include "exchange/copies.h"
 #include "exchange/roles.h"
 #include "wire/dns.h"
 
@@ -58,6 +59,7 @@ struct exchange_query {
 	uint64_t time; /* monotonic ns of the query's own packet */
 	uint64_t wall; /* the same moment in wall time, as it was emitted */
 	enum role role;
+	struct copy copy; /* of its bytes; len 0: none was kept */
 };
 
 /* ledger outlives the result. NULL without memory or where max_queries is out of its bounds. */

@@ -14,7 +14,7 @@ static const char content_type[] = "protobuf:dnstap.Dnstap";
 
 enum {
 	FRAME_PREFIX = 4, /* be32 length */
-	/* START or READY before a batch, STOP after it: at most 8 + FSTRM_CONTROL_FRAME_LENGTH_MAX */
+	/* START or READY before a batch and STOP after it, each with escape and length */
 	CONTROL_ROOM = 2 * (8 + FSTRM_CONTROL_FRAME_LENGTH_MAX),
 	BUFFER_SIZE = OUTPUT_BATCH + FRAME_PREFIX + QUEUE_ITEM_MAX + CONTROL_ROOM,
 };

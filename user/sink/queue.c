@@ -32,7 +32,7 @@ struct queue {
 
 	/* shared by exchange */
 	_Alignas(CACHE_LINE) atomic_bool sleeping; /* the reader sleeps or is about to */
-	_Atomic size_t wanted;                     /* free bytes that the writer waits for; 0: none */
+	_Atomic size_t wanted; /* free bytes that the writer waits for; 0: none */
 	atomic_bool closed;
 };
 

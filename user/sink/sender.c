@@ -104,8 +104,8 @@ static void give_up(struct sender *s, int error)
 	if (s->transport->framed || error != -EPIPE)
 		report_failed(&s->report, error);
 	if (s->failure_fd >= 0 && write(s->failure_fd, &one, sizeof(one)) < 0)
-		log_error("sink %s: its failure cannot be told: %s", s->report.name,
-			strerror(errno));
+		log_error(
+			"sink %s: its failure cannot be told: %s", s->report.name, strerror(errno));
 }
 
 static bool disk_full(int error)
@@ -257,8 +257,7 @@ static void idle_step(struct sender *s)
 	int events = 0, rc;
 
 	if (queue_may_sleep(s->queue)) {
-		events = wait_fd(
-			&s->wait, s->transport->fd, s->transport->watch, WAIT_FOREVER);
+		events = wait_fd(&s->wait, s->transport->fd, s->transport->watch, WAIT_FOREVER);
 		queue_awake(s->queue);
 	}
 	if (events <= 0)

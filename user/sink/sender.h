@@ -42,7 +42,7 @@ struct sender;
 /* Starts the thread. name is for the log and must outlive it. 0 or -errno. */
 int sender_new(const char *name, const struct sink_options *options, struct queue *queue,
 	struct transport *transport, struct sender **ret);
-/* Begins the end: what is queued goes out, within its time. Any thread, also in a signal handler. */
+/* Begins the end: what is queued goes out, within its time. Any thread or signal handler. */
 void sender_stop(struct sender *sender);
 /* Waits for the end. What is still queued then is counted lost. */
 void sender_join(struct sender *sender);

@@ -48,8 +48,8 @@ int sink_new(const struct sink_url *url, const struct sink_options *options, str
 		goto out;
 	rc = queue_new(options->queue_size, &sink->queue);
 	if (!rc)
-		rc = sender_new(sink->url.text, options, sink->queue, sink->transport,
-			&sink->sender);
+		rc = sender_new(
+			sink->url.text, options, sink->queue, sink->transport, &sink->sender);
 	if (rc)
 		fail(url, rc, error, error_size);
 out:

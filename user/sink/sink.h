@@ -30,13 +30,13 @@ enum {
 	SINK_QUEUE_MIN = 128 * 1024, /* bytes; one frame of 96 KiB always fits */
 	SINK_QUEUE_DEFAULT = 16 * 1024 * 1024,
 	SINK_QUEUE_MAX = 1024 * 1024 * 1024,
-	SINK_CONNECT_MS = 5000,      /* each deadline of one step, milliseconds */
+	SINK_CONNECT_MS = 5000, /* each deadline of one step, milliseconds */
 	SINK_HANDSHAKE_MS = 5000,
 	SINK_WRITE_MS = 5000,
 	SINK_FINISH_MS = 2000,
-	SINK_STOP_MS = 3000,         /* a live tap's exit, all steps together */
-	SINK_BACKOFF_MIN_MS = 10,    /* reconnect: doubling from here ... */
-	SINK_BACKOFF_MAX_MS = 500,   /* ... to here, with jitter: within a second of its return */
+	SINK_STOP_MS = 3000,       /* a live tap's exit, all steps together */
+	SINK_BACKOFF_MIN_MS = 10,  /* reconnect: doubling from here ... */
+	SINK_BACKOFF_MAX_MS = 500, /* ... to here, with jitter: within a second of its return */
 	SINK_LINES_FLUSH_MS = 50,
 };
 
@@ -63,14 +63,14 @@ typedef void sink_own_socket_fn(
 	void *arg, int protocol, const struct sockaddr *local, const struct sockaddr *remote);
 
 struct sink_options {
-	size_t queue_size;            /* bytes; SINK_QUEUE_MIN to SINK_QUEUE_MAX */
-	bool wait_for_room;           /* a replay: sink_offer blocks instead of losing */
+	size_t queue_size;              /* bytes; SINK_QUEUE_MIN to SINK_QUEUE_MAX */
+	bool wait_for_room;             /* a replay: sink_offer blocks instead of losing */
 	sink_own_socket_fn *own_socket; /* may be NULL; called from the sender thread */
 	void *own_socket_arg;
-	int failure_fd;               /* eventfd, 1 is added when the sink can never work again
-	                                 (closed pipe, file gone wrong); -1: none */
-	int interrupt_fd;             /* a replay's: while it is readable, sink_offer does not wait
-	                                 for room but loses (a signalfd: Ctrl-C); 0 or -1: none */
+	int failure_fd;   /* eventfd, 1 is added when the sink can never work again
+			     (closed pipe, file gone wrong); -1: none */
+	int interrupt_fd; /* a replay's: while it is readable, sink_offer does not wait
+			     for room but loses (a signalfd: Ctrl-C); 0 or -1: none */
 };
 
 struct sink;
@@ -82,7 +82,10 @@ struct sink;
 int sink_new(const struct sink_url *url, const struct sink_options *options, struct sink **ret,
 	char *error, size_t error_size);
 
-/* Gives a copy of one frame (or line, for SINK_LINES) to the sink. Never blocks a live tap. */
+/*
+ * Gives a copy of one frame (or line, for SINK_LINES) to the sink. Never blocks a live tap. What is
+ * longer than 256 KiB or than the queue is lost as if it were full; so is all after sink_stop_begin.
+ */
 void sink_offer(struct sink *sink, const void *bytes, size_t len);
 /* The end of a batch: wakes the sender if it sleeps. Cheap when nothing was offered. */
 void sink_flush(struct sink *sink);
@@ -90,8 +93,9 @@ void sink_flush(struct sink *sink);
 /*
  * Ends the sink: sends what is queued, closes the connection with STOP and FINISH. A live tap's
  * sink takes at most SINK_STOP_MS; a replay's as long as its collector goes on taking bytes.
- * sink_stop_begin tells all sinks first, so that their times run side by side. After sink_stop the
- * counts are final: queued and written are 0.
+ * sink_stop_begin tells all sinks first, so that their times run side by side; it may be called
+ * from any thread and ends a sink_offer that waits. After sink_stop the counts are final: queued
+ * and written are 0.
  */
 void sink_stop_begin(struct sink *sink);
 void sink_stop(struct sink *sink);

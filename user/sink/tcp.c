@@ -23,8 +23,8 @@ static int tcp_open(struct transport *t, struct wait *wait)
 	struct tcp_transport *tcp = (struct tcp_transport *)t;
 	struct resolved *r = &tcp->resolved;
 	const int on = 1;
-	int fd = resolve(tcp->host, tcp->port, wait, tcp->own_socket, tcp->own_socket_arg, r,
-		&t->why);
+	int fd = resolve(
+		tcp->host, tcp->port, wait, tcp->own_socket, tcp->own_socket_arg, r, &t->why);
 
 	if (fd < 0)
 		return fd;

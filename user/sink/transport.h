@@ -31,7 +31,7 @@ struct transport_ops {
 	int (*check)(struct transport *t);
 	/* Takes the last len bytes back. NULL: what was written cannot be undone. */
 	int (*cut)(struct transport *t, size_t len);
-	/* Ends the connection; 0 or -errno when what was written may be lost. May be called twice. */
+	/* Ends the connection; -errno when what was written may be lost. May be called twice. */
 	int (*close)(struct transport *t);
 	/* Frees what the kind added and t itself; closed before. */
 	void (*destroy)(struct transport *t);

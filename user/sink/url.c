@@ -131,8 +131,8 @@ static int parse_tcp(const char *rest, struct sink_url *url, const struct compla
 	return 0;
 }
 
-static int parse_path(enum sink_kind kind, const char *path, struct sink_url *url,
-	const struct complaint *c)
+static int parse_path(
+	enum sink_kind kind, const char *path, struct sink_url *url, const struct complaint *c)
 {
 	url->kind = kind;
 	if (!*path)

@@ -76,13 +76,19 @@ static struct sighting *remember(struct duplicates *d, uint64_t hash)
 	return table_add(d->seen, &hash);
 }
 
+/* Either way: two CPUs' records may come out of their rings a little out of order. */
+static bool is_near(uint64_t a, uint64_t b)
+{
+	return (a < b ? b - a : a - b) < DUPLICATES_WINDOW_NS;
+}
+
 bool duplicates_is_copy(
 	struct duplicates *d, const struct packet *packet, uint64_t tap, uint64_t now)
 {
 	uint64_t hash = packet_hash(d, packet);
 	struct sighting *s = table_find(d->seen, &hash);
 
-	if (s && s->tap != tap && now - s->time < DUPLICATES_WINDOW_NS)
+	if (s && s->tap != tap && is_near(s->time, now))
 		return true;
 	if (!s)
 		s = remember(d, hash);

@@ -70,7 +70,8 @@ enum {
 	X(fragments_reassembled, FRAGMENT_OUT, "fragments of datagrams that became whole")         \
 	X(fragments_overlap, FRAGMENT_REASON, "fragments of datagrams with bytes covered twice")   \
 	X(fragments_malformed, FRAGMENT_REASON, "fragments of datagrams with impossible lengths")  \
-	X(fragments_truncated, FRAGMENT_REASON, "fragments of datagrams that the capture cut short") \
+	X(fragments_truncated, FRAGMENT_REASON,                                                    \
+		"fragments of datagrams that the capture cut short")                               \
 	X(fragments_duplicate, FRAGMENT_REASON, "exact copies of a fragment, harmless")            \
 	X(fragments_timed_out, FRAGMENT_REASON, "fragments of datagrams not whole in time")        \
 	X(fragments_evicted, FRAGMENT_REASON, "fragments given up for newer ones")                 \

@@ -38,11 +38,6 @@ uint32_t stream_half_held(const struct stream_work *w, const struct stream_half 
 	return partial + h->later.bytes;
 }
 
-uint32_t stream_half_end(const struct stream_work *w, const struct stream_half *h)
-{
-	return stream_runs_end(&w->pool, &h->later, h->next);
-}
-
 /* True when nothing is won by waiting for what is missing before `to`. */
 static bool needless(const struct stream_half *h, uint32_t to)
 {
@@ -87,24 +82,30 @@ void stream_half_expire(struct stream_work *w, struct stream_half *h)
 		give_up(w, h);
 }
 
-void stream_half_finish(struct stream_work *w, struct stream_half *h)
-{
-	while (stream_half_waits(h))
-		give_up(w, h);
-	w->counts.skipped_unfinished += stream_feed_drop(w, h);
-}
-
-void stream_half_drop(struct stream_work *w, struct stream_half *h)
+/* Drops what is held of a message; how far the message goes is not forgotten. */
+static uint32_t abandon(struct stream_work *w, struct stream_half *h)
 {
 	uint32_t rest = stream_feed_rest(w, h);
 	uint32_t dropped = stream_feed_drop(w, h);
 
-	if (stream_half_waits(h))
-		h->finned = false;
-	w->counts.skipped_evicted += dropped + stream_runs_free(&w->pool, &h->later);
 	h->skip = rest;
 	if (dropped && !rest)
 		h->state = STREAM_SEARCHING;
+	return dropped;
+}
+
+void stream_half_finish(struct stream_work *w, struct stream_half *h)
+{
+	while (stream_half_waits(h))
+		give_up(w, h);
+	w->counts.skipped_unfinished += abandon(w, h);
+}
+
+void stream_half_drop(struct stream_work *w, struct stream_half *h)
+{
+	if (stream_half_waits(h))
+		h->finned = false;
+	w->counts.skipped_evicted += abandon(w, h) + stream_runs_free(&w->pool, &h->later);
 }
 
 /* Cuts off what had been given on before. */
@@ -273,4 +274,23 @@ void stream_half_acked(struct stream_work *w, struct stream_half *h, uint32_t ac
 	h->acked_at = w->now;
 	h->acknowledged = true;
 	hasten(w, h);
+}
+
+bool stream_half_syn_repeated(const struct stream_half *h, uint32_t first)
+{
+	if (h->started)
+		return h->start == first;
+	return h->state != STREAM_UNKNOWN && h->next - first <= STREAMS_WINDOW;
+}
+
+/* RFC 5961, 3.2, for an observer, who knows the end of what was sent better than the receiver. */
+bool stream_half_reset_fits(
+	const struct stream_work *w, const struct stream_half *h, uint32_t seq)
+{
+	if (h->acknowledged && seq == h->acked)
+		return true;
+	if (h->state == STREAM_UNKNOWN)
+		return false;
+	return seq == h->next || seq == stream_runs_end(&w->pool, &h->later, h->next) ||
+		(h->finned && seq == h->fin + 1);
 }

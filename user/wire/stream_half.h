@@ -85,6 +85,10 @@ void stream_half_fin(
 	struct stream_work *work, struct stream_half *half, uint32_t end, bool ack_fits);
 /* The other end has acknowledged all before ack. */
 void stream_half_acked(struct stream_work *work, struct stream_half *half, uint32_t ack);
+/* Whether a SYN, with data from `first` on, is the one this direction began with. */
+bool stream_half_syn_repeated(const struct stream_half *half, uint32_t first);
+bool stream_half_reset_fits(
+	const struct stream_work *work, const struct stream_half *half, uint32_t seq);
 
 /* Gives up what is due at work->now. */
 void stream_half_expire(struct stream_work *work, struct stream_half *half);
@@ -100,7 +104,5 @@ bool stream_half_closed(const struct stream_half *half);
 bool stream_half_between(const struct stream_half *half);
 /* Bytes held. */
 uint32_t stream_half_held(const struct stream_work *work, const struct stream_half *half);
-/* The sequence number behind all that was seen. */
-uint32_t stream_half_end(const struct stream_work *work, const struct stream_half *half);
 
 #endif

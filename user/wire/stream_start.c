@@ -13,10 +13,12 @@ enum {
 	RESERVED = 0x40,    /* of the header's byte 3; the one bit nobody ever assigned */
 	OPCODE_DSO = 6,     /* the last one assigned */
 	OPCODE_UNASSIGNED = 3,
-	QUESTION_END_LEN = 4,
-	RECORD_FIXED_LEN = 8, /* type, class, TTL; the length follows */
+	TYPE_OPT = 41,
 };
+/* RFC 1035, 3.2.4 and 3.2.5; RFC 2136, 2.4 */
+enum { CLASS_IN = 1, CLASS_CH = 3, CLASS_HS = 4, CLASS_NONE = 254, CLASS_ANY = 255 };
 
+/* False when it cannot be a name; one that the bytes end in sets c->failed. */
 static bool walk_name(struct cursor *c, const uint8_t *message)
 {
 	uint32_t before = (uint32_t)(c->at - message);
@@ -28,34 +30,58 @@ static bool walk_name(struct cursor *c, const uint8_t *message)
 		if (label >= POINTER) {
 			uint32_t target = (label & ~POINTER & 0xffU) << 8 | cursor_u8(c);
 
-			return !c->failed && target >= DNS_HEADER_LEN && target < before;
+			return c->failed || (target >= DNS_HEADER_LEN && target < before);
 		}
 		len += 1U + label;
 		if (label > LABEL_MAX || len > DNS_NAME_MAX)
 			return false;
 		cursor_take(c, label);
 	} while (label && !c->failed);
-	return !c->failed;
+	return true;
 }
 
-static bool walk_whole(const struct dns *dns)
+static bool class_usual(uint16_t class)
+{
+	return class == CLASS_IN || class == CLASS_CH || class == CLASS_HS ||
+		class == CLASS_NONE || class == CLASS_ANY;
+}
+
+/* Type and class of a question or record; OPT has the sender's buffer size for a class. */
+static bool walk_type(struct cursor *c)
+{
+	uint16_t type = cursor_be16(c);
+	uint16_t class = cursor_be16(c);
+
+	return c->failed || (type && (type == TYPE_OPT || class_usual(class)));
+}
+
+static bool walk_rdata(struct cursor *c, const struct dns *dns)
+{
+	uint32_t len;
+
+	cursor_be32(c); /* TTL */
+	len = cursor_be16(c);
+	if (c->failed)
+		return true;
+	if ((uint32_t)(c->at - dns->bytes) + len > dns->len)
+		return false;
+	cursor_take(c, len);
+	return true;
+}
+
+static enum stream_start walk(const struct dns *dns)
 {
 	uint32_t records = (uint32_t)dns->ancount + dns->nscount + dns->arcount;
-	struct cursor c = cursor_over(dns->bytes, dns->len);
+	struct cursor c = cursor_over(dns->bytes, dns->have);
 
 	cursor_take(&c, DNS_HEADER_LEN);
-	for (uint32_t i = 0; i < dns->qdcount; i++) {
-		if (!walk_name(&c, dns->bytes))
-			return false;
-		cursor_take(&c, QUESTION_END_LEN);
-	}
-	for (uint32_t i = 0; i < records; i++) {
-		if (!walk_name(&c, dns->bytes))
-			return false;
-		cursor_take(&c, RECORD_FIXED_LEN);
-		cursor_take(&c, cursor_be16(&c));
-	}
-	return !c.failed && !cursor_left(&c);
+	for (uint32_t i = 0; i < dns->qdcount + records && !c.failed; i++)
+		if (!walk_name(&c, dns->bytes) || !walk_type(&c) ||
+			(i >= dns->qdcount && !walk_rdata(&c, dns)))
+			return STREAM_START_NO;
+	if (c.failed)
+		return dns->have < dns->len ? STREAM_START_MAYBE : STREAM_START_NO;
+	return (uint32_t)(c.at - dns->bytes) == dns->len ? STREAM_START_YES : STREAM_START_NO;
 }
 
 static bool header_usual(const struct dns *dns)
@@ -81,12 +107,12 @@ static enum stream_start look(const uint8_t *bytes, uint32_t have, uint32_t *ret
 	result = dns_parse(bytes + PREFIX_LEN, have < len ? have : len, len, &dns);
 	if (result == DNS_SHORT || result == DNS_MALFORMED)
 		return STREAM_START_NO;
-	if (have >= DNS_HEADER_LEN && !header_usual(&dns))
-		return STREAM_START_NO;
-	if (have < len)
+	if (have < DNS_HEADER_LEN)
 		return STREAM_START_MAYBE;
+	if (!header_usual(&dns))
+		return STREAM_START_NO;
 	*ret_len = PREFIX_LEN + len;
-	return walk_whole(&dns) ? STREAM_START_YES : STREAM_START_NO;
+	return walk(&dns);
 }
 
 enum stream_start stream_start(const uint8_t *bytes, uint32_t have)

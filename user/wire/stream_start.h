@@ -2,9 +2,9 @@
 /*
  * Whether bytes look like the beginning of a length-prefixed DNS message, for finding the way
  * back into a stream. Much stricter than dns_parse: a known opcode, TC and the reserved bit clear,
- * at most one question, at least one question or record, and all names, questions and records
- * walked through, ending exactly where the length says. A 12-byte message is refused: there is too
- * little in it to tell. Pure; reads nothing behind `have`.
+ * at most one question, at least one question or record, and all of them walked through: names,
+ * types, classes and lengths, ending exactly where the message's length says. A message that is a
+ * header alone is refused: there is too little in it to tell. Pure; reads nothing behind `have`.
  */
 #ifndef WIRE_STREAM_START_H
 #define WIRE_STREAM_START_H

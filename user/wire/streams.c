@@ -8,6 +8,7 @@
 #include "base/table.h"
 #include "wire/stream_half.h"
 #include "wire/stream_start.h"
+#include "wire/stream_stubs.h"
 
 enum list { UNLISTED, HOLDING, WAITING, LISTS };
 
@@ -19,16 +20,6 @@ struct connection {
 	uint8_t list;                       /* enum list */
 	bool reopening;                     /* a stub has a SYN for these addresses */
 	bool ended;                         /* told before */
-};
-
-/* What is known of a connection without an entry: where each direction goes on. */
-struct stub {
-	uint64_t time;
-	uint32_t next[2];
-	bool known[2];
-	bool between[2]; /* a message begins at next */
-	bool opened[2];  /* by a SYN before next */
-	bool closed;
 };
 
 struct ends {
@@ -118,7 +109,7 @@ struct streams *streams_new(size_t max, size_t memory, const struct streams_outp
 	s->work.make_room = make_room;
 	s->work.owner = s;
 	s->connections = table_new(max, sizeof(struct flow), sizeof(struct connection));
-	s->stubs = table_new(STREAMS_STUBS, sizeof(struct flow), sizeof(struct stub));
+	s->stubs = stream_stubs_new();
 	if (!s->connections || !s->stubs || stream_pool_init(&s->work.pool, memory)) {
 		streams_free(s);
 		return NULL;
@@ -150,34 +141,9 @@ static int flow_key(const struct flow *flow, struct flow *key)
 	return order > 0;
 }
 
-/* The stub of these addresses, the youngest of all now; blank if it was too old to mean anything. */
-static struct stub *stub_for(struct streams *s, const struct flow *key)
-{
-	struct stub *stub = table_find(s->stubs, key);
-
-	if (stub) {
-		table_touch(s->stubs, stub);
-		if (s->now - stub->time > STREAMS_IDLE_NS)
-			*stub = (struct stub){0};
-	} else {
-		if (table_full(s->stubs))
-			table_remove(s->stubs, table_oldest(s->stubs));
-		stub = table_add(s->stubs, key);
-	}
-	stub->time = s->now;
-	return stub;
-}
-
 static void leave_stub(struct streams *s, const struct connection *c, bool closed)
 {
-	struct stub *stub = stub_for(s, table_key(s->connections, c));
-
-	*stub = (struct stub){.time = s->now, .closed = closed};
-	for (int dir = 0; dir < 2; dir++) {
-		stub->next[dir] = c->half[dir].next;
-		stub->known[dir] = c->half[dir].state != STREAM_UNKNOWN;
-		stub->between[dir] = stream_half_between(&c->half[dir]);
-	}
+	stream_stubs_leave(s->stubs, table_key(s->connections, c), c->half, closed, s->now);
 }
 
 static void forget(struct streams *s, struct connection *c)
@@ -226,24 +192,16 @@ static void evict_idlest(struct streams *s)
 	forget(s, c);
 }
 
-/* A new entry that goes on where the stub says, if there is one that says anything. */
-static struct connection *add(struct streams *s, const struct flow *key, const struct stub *stub)
+/* A new entry that goes on where the stub says, if there is one. */
+static struct connection *add(
+	struct streams *s, const struct flow *key, const struct stream_stub *stub)
 {
 	struct connection *c;
 
 	if (table_full(s->connections))
 		evict_idlest(s);
 	c = table_add(s->connections, key);
-	for (int dir = 0; dir < 2; dir++) {
-		struct stream_half *h = &c->half[dir];
-
-		stream_half_init(h);
-		if (!stub || !stub->known[dir])
-			continue;
-		h->next = h->start = stub->next[dir];
-		h->started = stub->opened[dir];
-		h->state = stub->between[dir] ? STREAM_IN_SYNC : STREAM_SEARCHING;
-	}
+	stream_stub_resume(stub, c->half);
 	c->ended = stub && stub->closed;
 	return c;
 }
@@ -256,24 +214,8 @@ struct arrival {
 	const struct packet *packet;
 };
 
-/* The stub that this segment continues; NULL: none is young enough and near. */
-static const struct stub *stub_continued(const struct streams *s, const struct arrival *a)
-{
-	const struct stub *stub = table_find(s->stubs, &a->key);
-
-	if (!stub || s->now - stub->time > STREAMS_IDLE_NS)
-		return NULL;
-	if (!stub->known[a->dir])
-		return stub->closed ? NULL : stub;
-	if (!stream_in_window(a->seq, stub->next[a->dir]))
-		return NULL;
-	if (stub->closed && stream_distance(a->seq, stub->next[a->dir]) > 0)
-		return NULL;
-	return stub;
-}
-
 /* Whether payload without an entry is worth one; what is not is counted. */
-static bool admits(struct streams *s, const struct stub *stub, const struct arrival *a)
+static bool admits(struct streams *s, const struct stream_stub *stub, const struct arrival *a)
 {
 	const struct packet *p = a->packet;
 
@@ -293,13 +235,13 @@ static bool admits(struct streams *s, const struct stub *stub, const struct arri
 
 static struct connection *admit(struct streams *s, const struct arrival *a)
 {
-	const struct stub *stub;
-	struct stub start;
-	struct stub *old;
+	const struct stream_stub *stub;
+	struct stream_stub start;
+	void *old;
 
 	if (!a->packet->payload_len)
 		return NULL;
-	stub = stub_continued(s, a);
+	stub = stream_stubs_continued(s->stubs, &a->key, a->dir, a->seq, s->now);
 	if (!admits(s, stub, a))
 		return NULL;
 	/* Copied, because evicting leaves a stub and may push this one out. */
@@ -309,13 +251,6 @@ static struct connection *admit(struct streams *s, const struct arrival *a)
 	if (old)
 		table_remove(s->stubs, old);
 	return add(s, &a->key, stub ? &start : NULL);
-}
-
-static bool syn_repeated(const struct stream_half *h, uint32_t first)
-{
-	if (h->started)
-		return h->start == first;
-	return h->state != STREAM_UNKNOWN && h->next - first <= STREAMS_WINDOW;
 }
 
 /* The answer to a SYN that had data with it (RFC 7413), whose connection has an entry already. */
@@ -335,24 +270,17 @@ static bool syn_adopted(struct connection *c, const struct arrival *a)
 
 static void take_syn(struct streams *s, struct connection *c, const struct arrival *a)
 {
-	struct stub *stub;
-	bool answer = a->packet->tcp_flags & TCP_ACK;
-
-	if (c && (syn_repeated(&c->half[a->dir], a->seq) || syn_adopted(c, a)))
+	if (c && (stream_half_syn_repeated(&c->half[a->dir], a->seq) || syn_adopted(c, a)))
 		return;
 	if (c)
 		c->reopening = true;
-	stub = stub_for(s, &a->key);
-	if (stub->closed || (!answer && stub->next[a->dir] != a->seq))
-		*stub = (struct stub){.time = s->now};
-	stub->next[a->dir] = a->seq;
-	stub->known[a->dir] = stub->between[a->dir] = stub->opened[a->dir] = true;
+	stream_stubs_syn(s->stubs, &a->key, a->dir, a->seq, a->packet->tcp_flags & TCP_ACK, s->now);
 }
 
 /* True when payload belongs to a connection that has begun anew under the old one's addresses. */
 static bool reopened(const struct streams *s, const struct connection *c, const struct arrival *a)
 {
-	const struct stub *stub = table_find(s->stubs, &a->key);
+	const struct stream_stub *stub = table_find(s->stubs, &a->key);
 	const struct stream_half *h = &c->half[a->dir];
 	uint32_t ahead;
 
@@ -364,24 +292,13 @@ static bool reopened(const struct streams *s, const struct connection *c, const 
 	return !ahead || h->state == STREAM_UNKNOWN || !stream_in_window(a->seq, h->next);
 }
 
-/* RFC 5961, 3.2, for an observer, who knows the end of what was sent better than the receiver. */
-static bool reset_fits(const struct streams *s, const struct stream_half *h, uint32_t seq)
-{
-	if (h->acknowledged && seq == h->acked)
-		return true;
-	if (h->state == STREAM_UNKNOWN)
-		return false;
-	return seq == h->next || seq == stream_half_end(&s->work, h) ||
-		(h->finned && seq == h->fin + 1);
-}
-
 /* What an RST carries is a text for people, not a part of the stream (RFC 9293, 3.5.2). */
 static void take_reset(struct streams *s, struct connection *c, const struct arrival *a)
 {
 	s->work.counts.skipped_outside += a->packet->payload_have;
 	if (!c)
 		return;
-	if (!reset_fits(s, &c->half[a->dir], a->packet->seq)) {
+	if (!stream_half_reset_fits(&s->work, &c->half[a->dir], a->packet->seq)) {
 		s->work.counts.resets_ignored++;
 		return;
 	}
