@@ -135,12 +135,13 @@ def write_dnsperf_input(path: Path) -> None:
     path.write_text("".join(f"n{n % NAMES}.example {kinds[n % 3]}\n" for n in range(1000)))
 
 
-def dnsperf(space: Namespace, server: str, count: int, data: Path) -> Dict[str, int]:
-    """Runs dnsperf over UDP with `count` (thousands) queries; returns sent, completed, lost."""
+def dnsperf(space: Namespace, server: str, count: int, data: Path,
+            mode: str = "udp") -> Dict[str, int]:
+    """Runs dnsperf with `count` (thousands) queries; returns sent, completed, lost."""
     assert count % 1000 == 0
     done = subprocess.run(
-        space.command("dnsperf", "-s", server, "-d", data, "-n", count // 1000, "-q", 100,
-                      "-c", 4, "-T", 1, "-t", 5, "-l", 60),
+        space.command("dnsperf", "-m", mode, "-s", server, "-d", data, "-n", count // 1000,
+                      "-q", 100, "-c", 4, "-T", 1, "-t", 5, "-l", 60),
         capture_output=True, text=True, timeout=90, check=True)
     words = ("sent", "completed", "lost")
     found = {word: re.search(rf"Queries {word}:\s+(\d+)", done.stdout) for word in words}

@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True  # the checkout belongs to the user who called su
 import pytest  # noqa: E402
 
 import lab as lab_module  # noqa: E402
+import large  # noqa: E402
 import netns  # noqa: E402
 import probes  # noqa: E402
 from required import Required  # noqa: E402
@@ -112,5 +113,14 @@ def lab(session_folder):
     """Two joined namespaces and the three servers; see lab.py."""
     netns.remove_leftovers()
     made = lab_module.Lab(session_folder / "lab")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def large_lab(session_folder):
+    """Two joined namespaces and servers with large answers; see large.py."""
+    netns.remove_leftovers()
+    made = large.LargeLab(session_folder / "large")
     yield made
     made.close()

@@ -73,6 +73,7 @@ class Message:
     response: Optional[bytes]
     identity: Optional[str]
     version: Optional[str]
+    extra: Optional[str] = None
 
     @property
     def is_query(self) -> bool:
@@ -126,7 +127,8 @@ def decode(frame: bytes) -> Message:
         get("query_port"), get("response_port"), time("query_time"), time("response_time"),
         get("query_message"), get("response_message"),
         _text(outer.identity if outer.HasField("identity") else None),
-        _text(outer.version if outer.HasField("version") else None))
+        _text(outer.version if outer.HasField("version") else None),
+        _text(outer.extra if outer.HasField("extra") else None))
 
 
 def control(kind: int, content_type: bytes = b"") -> bytes:

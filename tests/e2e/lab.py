@@ -20,7 +20,7 @@ LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 OTHER_PORT = 5353
 SERVER_DEVICE, CLIENT_DEVICE = "srv0", "cli0"
 FAMILY_NUMBER = {4: 1, 6: 2}
-UDP = 1
+UDP, TCP = 1, 2  # dnstap's SocketProtocol
 CLOCK_SLACK = 5_000_000  # ns: what two samplings of the host's clock may differ by
 
 
@@ -80,7 +80,7 @@ def by_key(messages: Iterable[Message]) -> Dict[tuple, Message]:
 
 
 def check_exchanges(messages: Iterable[Message], exchanges: List[Exchange], role: str,
-                    client: str, server: str, port: int = 53) -> None:
+                    client: str, server: str, port: int = 53, protocol: int = UDP) -> None:
     """Every query and response of the client exactly once, with all fields right."""
     found = by_key(messages)
     expected = {(exchange.port, exchange.id, direction) for exchange in exchanges
@@ -92,18 +92,19 @@ def check_exchanges(messages: Iterable[Message], exchanges: List[Exchange], role
         asked = found[exchange.port, exchange.id, "query"]
         answered = found[exchange.port, exchange.id, "response"]
         for message in (asked, answered):
-            check_flow(message, client, server, port)
+            check_flow(message, client, server, port, protocol)
         assert (asked.type, answered.type) == (role + "_QUERY", role + "_RESPONSE")
         assert asked.query == exchange.sent
         assert [answered.response] == exchange.received
         check_times(asked, answered, exchange)
 
 
-def check_flow(message: Message, client: str, server: str, port: int) -> None:
+def check_flow(message: Message, client: str, server: str, port: int,
+               protocol: int = UDP) -> None:
     assert (message.query_address, message.response_address) == (client, server)
     assert message.response_port == port
     assert message.family == FAMILY_NUMBER[6 if ":" in client else 4]
-    assert message.protocol == UDP
+    assert message.protocol == protocol
 
 
 def check_times(asked: Message, answered: Message, exchange: Exchange) -> None:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
+from typing import Callable
 
 PREFIX = "dtb"
 CLONE_NEWNET = 0x40000000
@@ -82,6 +83,10 @@ class Namespace:
             nodad = ["nodad"] if ":" in address else []
             self.ip("address", "add", address, "dev", device, *nodad)
 
+    def sysctl(self, name: str, value) -> None:
+        subprocess.run(self.command("sysctl", "-qw", f"{name}={value}"), capture_output=True,
+                       timeout=20, check=True)
+
     def set_resolver(self, resolv_conf: str, hosts: str) -> None:
         """What programs inside see as /etc/resolv.conf and /etc/hosts; gone with close()."""
         folder = Path("/etc/netns", self.name)
@@ -91,21 +96,25 @@ class Namespace:
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """A socket that lives in the namespace, used from outside."""
+        return self.inside(lambda: socket.socket(family, kind, protocol))
+
+    def inside(self, make: Callable):
+        """What make() returns when it is called inside the namespace."""
         made: list = []
-        thread = threading.Thread(target=self._open, args=(made, family, kind, protocol))
+        thread = threading.Thread(target=self._call, args=(made, make))
         thread.start()
         thread.join()
         if isinstance(made[0], Exception):
             raise made[0]
         return made[0]
 
-    def _open(self, made: list, family: int, kind: int, protocol: int) -> None:
+    def _call(self, made: list, make: Callable) -> None:
         """In a thread of its own, for setns(2) is for one thread and this one ends right after."""
         try:
             with open(f"/run/netns/{self.name}", "rb") as handle:
                 if _libc.setns(handle.fileno(), CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
-            made.append(socket.socket(family, kind, protocol))
+            made.append(make())
         except Exception as error:  # handed to the caller's thread
             made.append(error)
 

@@ -347,7 +347,6 @@ static void hostile_scripts_stay_in_bounds(void **state)
 	}
 	assert_int_equal(c->messages, h.messages);
 	assert_int_equal(c->ended, h.ends);
-	print_message("messages %lu ends %lu holes %lu evicted %lu mem %lu resync %lu timed %lu\n", h.messages,h.ends,c->holes,c->evicted,c->evicted_memory,c->resynchronised,c->timed_out);
 	/* The script reaches what it is there for. */
 	assert_true(h.messages > 1000 && h.ends > 100 && c->holes > 1000 && c->evicted > 100);
 	assert_true(c->evicted_memory > 0 && c->resynchronised > 100 && c->timed_out > 0);

@@ -271,7 +271,8 @@ struct cut {
 };
 
 /* Cuts [0, len) at random, with repetitions and overlaps, and mixes neighbours. */
-static inline uint32_t cut_stream(struct room *r, struct cut *cuts, uint32_t longest, uint32_t reach)
+static inline uint32_t cut_stream(
+	struct room *r, struct cut *cuts, uint32_t longest, uint32_t reach)
 {
 	uint32_t count = 0;
 

@@ -65,6 +65,23 @@ static struct intake *open_intake(struct pipeline *p)
 	return intake_new(&options);
 }
 
+static bool open_rooms(struct pipeline *p, const struct pipeline_options *o)
+{
+	const struct options *options = o->options;
+
+	p->intake = open_intake(p);
+	p->roles = roles_new((enum role)options->role);
+	p->exchanges = exchanges_new(
+		options->max_queries, options->query_timeout * NS_PER_SECOND, &p->ledger);
+	p->held = held_new();
+	if (options->with_query)
+		p->copies = copies_new(COPIES_MEMORY_DEFAULT);
+	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format, o->identity,
+		o->version);
+	return p->intake && p->roles && p->exchanges && p->held &&
+		(p->copies || !options->with_query) && p->emit;
+}
+
 struct pipeline *pipeline_new(const struct pipeline_options *o)
 {
 	const struct options *options = o->options;
@@ -78,16 +95,7 @@ struct pipeline *pipeline_new(const struct pipeline_options *o)
 	p->all_server_side = options->promiscuous || (options->read && !options->local_count);
 	p->own = o->own;
 	p->extra = o->extra;
-	p->intake = open_intake(p);
-	p->roles = roles_new((enum role)options->role);
-	p->exchanges = exchanges_new(
-		options->max_queries, options->query_timeout * NS_PER_SECOND, &p->ledger);
-	p->held = held_new();
-	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format, o->identity,
-		o->version);
-	if (options->with_query)
-		p->copies = copies_new(COPIES_MEMORY_DEFAULT);
-	if ((options->with_query && !p->copies) || !p->intake || !p->roles || !p->exchanges || !p->held || !p->emit) {
+	if (!open_rooms(p, o)) {
 		pipeline_free(p);
 		return NULL;
 	}

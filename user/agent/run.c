@@ -48,6 +48,7 @@ static int open_sinks(struct run *run)
 		.own_socket = own_add,
 		.own_socket_arg = &run->own,
 		.failure_fd = run->failure_fd,
+		.interrupt_fd = run->signal_fd,
 	};
 	char error[OPTIONS_ERROR_MAX];
 

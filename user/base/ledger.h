@@ -46,7 +46,8 @@
 	X(dns_truncated, MESSAGE_REASON, "messages that the capture cut short")                    \
 	X(dns_malformed, MESSAGE_REASON, "payloads that are not a DNS message")                    \
 	X(frames, TOTAL, "dnstap messages")                                                        \
-	X(transit, FRAME_REASON, "messages between two hosts that are not this one (--transit)")               \
+	X(transit, FRAME_REASON,                                                                   \
+		"messages between two hosts that are not this one (--transit)")                    \
 	X(multicast, FRAME_REASON, "messages to a multicast or broadcast address")                 \
 	X(own, FRAME_REASON, "messages of the tap's own name look-ups")                            \
 	X(frame_oversize, FRAME_REASON, "messages larger than a collector accepts")                \
@@ -59,7 +60,8 @@
 	X(queries_unanswered, NOTE, "queries not answered in time")                                \
 	X(queries_retried, NOTE, "queries repeated by the client and answered once")               \
 	X(queries_evicted, NOTE, "queries given up for a newer one (--max-queries)")               \
-	X(query_copies_lost, NOTE, "responses without their query's bytes: overwritten by newer ones") \
+	X(query_copies_lost, NOTE,                                                                 \
+		"responses without their query's bytes: overwritten by newer ones")                \
 	X(responses_held, NOTE, "responses held until their query was read")
 
 struct ledger {

@@ -11,7 +11,7 @@ static bool stale(const struct stream_stub *stub, uint64_t now)
 	return now - stub->time > STREAMS_IDLE_NS;
 }
 
-/* The stub of these addresses, the youngest of all now; blank if it was too old to mean anything. */
+/* The stub of these addresses, now the youngest; blank if it was too old to mean anything. */
 static struct stream_stub *stub_for(struct table *stubs, const struct flow *key, uint64_t now)
 {
 	struct stream_stub *stub = table_find(stubs, key);
