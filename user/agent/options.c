@@ -373,7 +373,7 @@ void options_usage(FILE *to)
 {
 	fputs("usage: dnstap-bpf [OPTIONS] SINK [full] [SINK [full]]...\n"
 	      "Watches DNS packets beside any server and sends them as dnstap.\n\n"
-	      "  SINK   /path or unix:///path    a Unix socket, as golang-dnstap's `dnstap -u` opens\n"
+	      "  SINK   /path or unix:///path    a Unix socket, as `dnstap -u` opens\n"
 	      "         tcp://host[:6000]        a TCP collector\n"
 	      "         file:///path             a Frame Streams file\n"
 	      "         -                        one line a message on standard output\n"
