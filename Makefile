@@ -77,7 +77,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(HARDENING) -MMD -MP -c -o $@ $<
 
 $(BUILD)/user/capture/loader.o: $(BUILD)/bpf/capture.skel.h
-$(BUILD)/tests/bpf/%.o: $(BUILD)/bpf/capture.skel.h
+$(patsubst %,$(BUILD)/%,$(patsubst %.c,%.o,$(wildcard tests/bpf/*.c))): $(BUILD)/bpf/capture.skel.h
 $(BUILD)/user/dnstap/message.o $(BUILD)/tests/unit/test_dnstap_message.o: $(BUILD)/proto/dnstap.pb-c.h
 
 $(BUILD)/proto/dnstap.pb-c.c $(BUILD)/proto/dnstap.pb-c.h &: proto/dnstap.proto

@@ -20,8 +20,14 @@ NOBODY = 65534
 PACKET_OUT = ("datagrams", "segments", "fragments")
 PACKET_REASONS = ("packet_truncated", "packet_malformed", "packet_other", "duplicates")
 MESSAGE_IN = ("datagrams", "datagrams_split", "reassembled", "stream_messages")
-MESSAGE_REASONS = ("dns_short", "dns_truncated", "dns_malformed")
+MESSAGE_REASONS = ("dns_short", "dns_truncated", "dns_malformed", "reassembled_malformed",
+                   "reassembled_foreign", "reassembled_segments")
 FRAME_REASONS = ("transit", "multicast", "own", "frame_oversize")
+FRAGMENT_REASONS = tuple("fragments_" + name for name in (
+    "overlap", "malformed", "truncated", "duplicate", "timed_out", "evicted", "unclaimed",
+    "unclaimed_evicted", "of_discarded", "drained"))
+BYTES_REASONS = ("bytes_retransmitted", "skipped_searching", "skipped_lost", "skipped_unfinished",
+                 "skipped_evicted", "skipped_outside")
 SINK_OUT = ("confirmed", "unconfirmed", "written", "queued", "lost_queue_full", "lost_undelivered")
 
 
@@ -49,6 +55,8 @@ class Result:
     stderr: str
     ledger: Dict[str, int] = field(default_factory=dict)
     sinks: List[dict] = field(default_factory=list)
+    fragments: Dict[str, int] = field(default_factory=dict)
+    streams: Dict[str, int] = field(default_factory=dict)
     balanced: Optional[bool] = None
 
     @property
@@ -57,7 +65,7 @@ class Result:
 
 
 def check_balance(result: Result) -> None:
-    """The equations of user/base/ledger.h and sink.h, worked out here from the numbers."""
+    """The equations that the headers of the rooms state, worked out here from the numbers."""
     count = result.ledger
 
     def total(*names: str) -> int:
@@ -69,6 +77,13 @@ def check_balance(result: Result) -> None:
     assert count["recorded"] == total(*PACKET_OUT, *PACKET_REASONS), text
     assert total(*MESSAGE_IN) == total("messages", *MESSAGE_REASONS), text
     assert count["messages"] == total("frames", *FRAME_REASONS), text
+    fragments, streams = result.fragments, result.streams
+    assert fragments["fragments"] == count["fragments"] == fragments["fragments_reassembled"] + sum(
+        fragments[name] for name in FRAGMENT_REASONS), str(fragments)
+    assert fragments["reassembled"] == count["reassembled"], str(fragments)
+    assert streams["messages"] == count["stream_messages"], str(streams)
+    assert streams["bytes"] == streams["message_bytes"] + 2 * streams["messages"] + sum(
+        streams[name] for name in BYTES_REASONS), str(streams)
     for sink in result.sinks:
         assert sink["offered"] == count["frames"], f"{sink} {text}"
         assert sink["offered"] == sum(sink[name] for name in SINK_OUT), str(sink)
@@ -126,6 +141,7 @@ class Tap:
         if self.ledger_file.exists():
             read = json.loads(self.ledger_file.read_text())
             result.ledger, result.sinks = read["ledger"], read["sinks"]
+            result.fragments, result.streams = read["fragments"], read["streams"]
             result.balanced = read["balanced"]
         return result
 

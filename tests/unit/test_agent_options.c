@@ -117,7 +117,7 @@ static void test_refusals(void **state)
 	assert_refused("http://host", "http://host");
 	assert_refused("tcp://host:0", "tcp://host:0");
 	assert_refused("tcp://host:70000", "tcp://host:70000");
-	assert_refused("-r x -i lo -", "exclude");
+	assert_refused("-r x -i lo -", "do not go with");
 	(void)state;
 }
 

@@ -39,7 +39,7 @@ struct collector {
 	pthread_t thread;
 	atomic_bool ending;
 	atomic_int connection; /* the one that is open, -1: none */
-	_Atomic uint64_t received, streams, repeated, disordered;
+	_Atomic uint64_t connections, received, streams, repeated, disordered;
 	uint64_t last;
 	uint8_t seen[FRAMES_MAX];
 };
@@ -189,6 +189,7 @@ static inline void *collect(void *arg)
 		if (fd < 0)
 			break;
 		c->connection = fd;
+		c->connections++;
 		serve(c);
 		c->connection = -1;
 		close(fd);

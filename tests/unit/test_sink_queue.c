@@ -15,7 +15,7 @@
 
 #include "sink/queue.h"
 
-enum { CAPACITY = 128 * 1024, MILLIONS = 3 * 1000 * 1000, WAITERS = 200 * 1000 };
+enum { CAPACITY = 128 * 1024, MILLIONS = 2 * 1000 * 1000, WAITERS = 200 * 1000 };
 
 static bool push(struct queue *q, const void *bytes, size_t len)
 {

@@ -262,6 +262,10 @@ static void an_idle_sink_sees_its_collector_go_and_finds_it_again(void **state)
 	shutdown(c->connection, SHUT_RDWR);
 	assert_true(connected(sink, 2, 1000));
 	assert_int_equal(balanced(sink).unconfirmed, 10);
+	/* and one that speaks out of turn is no collector any more */
+	assert_true(within(1000, &c->connections, 2));
+	assert_int_equal(send(c->connection, "?", 1, MSG_NOSIGNAL), 1);
+	assert_true(connected(sink, 3, 1000));
 	offer(sink, 10, 30);
 	counts = stopped(sink, SINK_STOP_MS);
 	assert_int_equal(counts.confirmed, 20);
@@ -411,21 +415,34 @@ static void *stop_soon(void *arg)
 	return NULL;
 }
 
-/* The queue is full, nobody comes, and the exit begins: the waiting offer returns. */
+/*
+ * The queue is full, nobody comes, and the exit begins: the waiting offer returns. Side by side
+ * with a replay whose collector has everything and never says FINISH.
+ */
 static void a_replay_that_waits_can_be_stopped(void **state)
 {
-	struct sink *sink = open_sink(unix_path('h'), &replay);
+	struct collector *c = collector_new(NEVER_FINISHES);
+	struct sink *alone = open_sink(unix_path('h'), &replay), *unfinished;
 	struct sink_counts counts;
 	pthread_t thread;
 
 	(void)state;
-	assert_int_equal(pthread_create(&thread, NULL, stop_soon, sink), 0);
-	offer(sink, 0, 2000);
+	listen_unix(c, unix_path('j'));
+	collector_start(c);
+	unfinished = open_sink(unix_path('j'), &replay);
+	assert_int_equal(pthread_create(&thread, NULL, stop_soon, alone), 0);
+	offer(alone, 0, 2000);
 	pthread_join(thread, NULL);
-	counts = stopped(sink, SINK_WRITE_MS + SINK_BACKOFF_MAX_MS + 300);
+	offer(unfinished, 0, 2000);
+	counts = stopped(unfinished, SINK_FINISH_MS + 300);
+	assert_int_equal(counts.unconfirmed, 2000);
+	counts = stopped(alone, SINK_WRITE_MS + SINK_BACKOFF_MAX_MS + 300);
 	assert_int_equal(counts.offered, 2000);
 	assert_true(counts.lost_queue_full > 0 && counts.lost_undelivered > 0);
-	sink_free(sink);
+	collector_stop(c);
+	sink_free(alone);
+	sink_free(unfinished);
+	free(c);
 }
 
 struct watcher {
@@ -499,7 +516,7 @@ static int make_directory(void **state)
 static int remove_directory(void **state)
 {
 	(void)state;
-	for (const char *name = "abcdefghi0123456"; *name; name++)
+	for (const char *name = "abcdefghij0123456"; *name; name++)
 		unlink(unix_path(*name));
 	return rmdir(directory);
 }

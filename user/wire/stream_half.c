@@ -8,27 +8,6 @@ void stream_half_init(struct stream_half *h)
 	*h = (struct stream_half){.partial = STREAM_NONE, .later.first = STREAM_NONE};
 }
 
-bool stream_half_waits(const struct stream_half *h)
-{
-	return h->later.first != STREAM_NONE ||
-		(h->finned && stream_distance(h->fin, h->next) > 0);
-}
-
-bool stream_half_holds(const struct stream_half *h)
-{
-	return h->partial != STREAM_NONE || h->later.first != STREAM_NONE;
-}
-
-bool stream_half_closed(const struct stream_half *h)
-{
-	return h->finned && h->fin == h->next && h->later.first == STREAM_NONE;
-}
-
-bool stream_half_between(const struct stream_half *h)
-{
-	return h->state == STREAM_IN_SYNC && !h->skip && h->partial == STREAM_NONE;
-}
-
 uint32_t stream_half_held(const struct stream_work *w, const struct stream_half *h)
 {
 	uint32_t partial = 0;

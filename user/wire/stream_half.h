@@ -75,6 +75,29 @@ static inline bool stream_in_window(uint32_t a, uint32_t b)
 	return a - b + STREAMS_WINDOW <= 2U * STREAMS_WINDOW;
 }
 
+/* For what fills a hole, or the data before a FIN. */
+static inline bool stream_half_waits(const struct stream_half *half)
+{
+	return half->later.first != STREAM_NONE ||
+		(half->finned && stream_distance(half->fin, half->next) > 0);
+}
+
+static inline bool stream_half_holds(const struct stream_half *half)
+{
+	return half->partial != STREAM_NONE || half->later.first != STREAM_NONE;
+}
+
+static inline bool stream_half_closed(const struct stream_half *half)
+{
+	return half->finned && half->fin == half->next && half->later.first == STREAM_NONE;
+}
+
+/* In sync, and the next byte is a message's first. */
+static inline bool stream_half_between(const struct stream_half *half)
+{
+	return half->state == STREAM_IN_SYNC && !half->skip && half->partial == STREAM_NONE;
+}
+
 void stream_half_init(struct stream_half *half);
 
 /* Takes the segment's payload, which is used up; false where it lies outside. */
@@ -97,11 +120,6 @@ void stream_half_finish(struct stream_work *work, struct stream_half *half);
 /* Gives up all memory for others. */
 void stream_half_drop(struct stream_work *work, struct stream_half *half);
 
-bool stream_half_waits(const struct stream_half *half);
-bool stream_half_holds(const struct stream_half *half);
-bool stream_half_closed(const struct stream_half *half);
-/* In sync, and the next byte is a message's first. */
-bool stream_half_between(const struct stream_half *half);
 /* Bytes held. */
 uint32_t stream_half_held(const struct stream_work *work, const struct stream_half *half);
 
