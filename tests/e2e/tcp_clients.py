@@ -40,8 +40,16 @@ class TcpClient:
     def __enter__(self) -> "TcpClient":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, *_) -> None:
+        if not kind:
+            self.finish()
         self.socket.close()
+
+    def finish(self) -> None:
+        """Ends the connection and waits for the server's end: nothing is on its way then."""
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(1 << 20):
+            pass
 
     def take(self) -> List[bytes]:
         """The whole messages in what has been received."""

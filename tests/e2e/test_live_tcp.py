@@ -13,15 +13,13 @@ import large
 from clients import TXT, Exchange, dig, dnsperf, query, varied_query, write_dnsperf_input
 from frames import read_messages
 from lab import TCP, UDP, check_exchanges
+from observer import Lengths
 from tap import stop_balanced
 from tcp_clients import TcpClient, framed
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 AXFR = 252
-ETH_P_ALL = 0x0003
-SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
-MSG_TRUNC = socket.MSG_TRUNC
 
 
 def start(tap, space, folder, device, *words):
@@ -159,33 +157,13 @@ def test_large_answers(large_lab, tap, folder, server, family, ring):
     check_nothing_lost(result)
 
 
-class Lengths:
-    """The lengths of the packets that arrive at lo, seen by a packet socket of the test's own."""
-
-    def __init__(self, space):
-        self.socket = space.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self.socket.bind(("lo", ETH_P_ALL))
-        self.socket.setblocking(False)
-
-    def read(self):
-        found, byte = [], bytearray(1)
-        while True:
-            try:
-                found.append(self.socket.recv_into(byte, 1, MSG_TRUNC))
-            except BlockingIOError:
-                self.socket.close()
-                return found
-
-
 @pytest.mark.parametrize("ring", RINGS)
 @pytest.mark.parametrize("family", (4, 6))
 def test_super_segments(large_lab, tap, folder, family, ring):
     """lo carries segments longer than one record may be: they come in parts and are whole."""
     address = common.LOOPBACK[family]
     running = start(tap, large_lab.server, folder, "lo", "--ring", ring)
-    lengths = Lengths(large_lab.server)
+    lengths = Lengths(large_lab.server, "lo")
     with TcpClient(large_lab.server, address) as client:
         exchanges = client.ask([query(n, large.LARGE, TXT, flags=0) for n in range(1, 101)],
                                together=50, pending=100)
@@ -270,8 +248,9 @@ class Talk:
     def stop(self):
         self.enough = True
         self.thread.join(30)
-        self.client.socket.close()
         assert not self.failure, self.failure
+        with self.client:
+            pass
 
 
 @pytest.mark.parametrize("ring", RINGS)

@@ -34,12 +34,13 @@ struct collector {
 	enum manner manner;
 	/* frames on each connection, then in the middle of the next; 0: never */
 	_Atomic uint64_t hang_up_after;
-	unsigned int pause_us; /* after each 100 frames */
+	_Atomic uint64_t speak_after; /* frames in all, then a byte out of turn; 0: never */
+	unsigned int pause_us;        /* after each 100 frames */
 	int listener;
 	pthread_t thread;
 	atomic_bool ending;
 	atomic_int connection; /* the one that is open, -1: none */
-	_Atomic uint64_t connections, received, streams, repeated, disordered;
+	_Atomic uint64_t received, streams, repeated, disordered;
 	uint64_t last;
 	uint8_t seen[FRAMES_MAX];
 };
@@ -119,6 +120,8 @@ static inline void read_stream(struct collector *c)
 
 	while ((res = fstrm_reader_read(reader, &bytes, &len)) == fstrm_res_success) {
 		note_frame(c, bytes, len);
+		if (c->received == c->speak_after)
+			send(c->connection, "?", 1, MSG_NOSIGNAL);
 		if (++frames == c->hang_up_after) {
 			recv(c->connection, part, sizeof(part), MSG_WAITALL);
 			break;
@@ -189,7 +192,6 @@ static inline void *collect(void *arg)
 		if (fd < 0)
 			break;
 		c->connection = fd;
-		c->connections++;
 		serve(c);
 		c->connection = -1;
 		close(fd);

@@ -133,6 +133,22 @@ static void forged_segments_do_not_derail(void **state)
 	free_room(r);
 }
 
+static void segments_without_an_acknowledgement_are_none(void **state)
+{
+	struct room *r = new_room();
+	uint32_t len;
+
+	(void)state;
+	add_message(r, 100);
+	len = r->len;
+	open_connection(r);
+	give(r, CLIENT, r->next[CLIENT], 0, r->bytes, len, len);
+	give(r, CLIENT, r->next[CLIENT], TCP_FIN, r->bytes, len, len);
+	assert_int_equal(r->got, 0);
+	assert_int_equal(streams_counts(r->s)->skipped_outside, 2 * len);
+	free_room(r);
+}
+
 static void strays_that_go_on_are_followed(void **state)
 {
 	struct room *r = new_room();
@@ -179,6 +195,28 @@ static void slow_streams_give_way(void **state)
 	}
 	assert_int_equal(missing(r), 0);
 	assert_true(streams_counts(r->s)->evicted_memory > 2000);
+	free_room(r);
+}
+
+/* Who waits behind a hole and who holds a beginning: the idlest of both gives way. */
+static void the_idlest_gives_its_memory(void **state)
+{
+	enum { BLOCKS = STREAMS_MEMORY_MIN / 2048 };
+	struct room *r = new_room_of(2 * BLOCKS, STREAMS_MEMORY_MIN);
+	uint8_t begin[100] = {0xff, 0xff, 0};
+
+	(void)state;
+	for (uint32_t i = 0; i < BLOCKS + 2; i++) {
+		r->port = (uint16_t)(1000 + i);
+		r->now += MS;
+		open_connection(r);
+		if (i == 1)
+			give(r, CLIENT, r->isn[CLIENT] + 1000, ACK, begin, 100, 100);
+		else
+			give(r, CLIENT, r->isn[CLIENT] + 1, ACK, begin, 3, 3);
+	}
+	assert_int_equal(streams_counts(r->s)->evicted_memory, 2);
+	assert_int_equal(streams_counts(r->s)->skipped_evicted, 103);
 	free_room(r);
 }
 
@@ -246,7 +284,7 @@ static void many_holes_are_bounded(void **state)
 		add_message(r, 60);
 	open_connection(r);
 	for (uint32_t i = 1; i < r->count; i += 2) {
-		r->now += 20 * MS;
+		assert_true(streams_held(r->s) <= STREAMS_RUNS_MAX * 62);
 		give_at(r, SERVER, r->sent[i].at - 2, r->sent[i].len + 2);
 	}
 	expire(r, 3 * SECOND);
@@ -363,8 +401,10 @@ int main(void)
 		cmocka_unit_test(lost_segments_never_invent_messages),
 		cmocka_unit_test(starting_anywhere_never_invents_messages),
 		cmocka_unit_test(forged_segments_do_not_derail),
+		cmocka_unit_test(segments_without_an_acknowledgement_are_none),
 		cmocka_unit_test(strays_that_go_on_are_followed),
 		cmocka_unit_test(slow_streams_give_way),
+		cmocka_unit_test(the_idlest_gives_its_memory),
 		cmocka_unit_test(a_flood_of_half_open_streams_costs_nothing),
 		cmocka_unit_test(what_is_behind_a_hole_is_bounded),
 		cmocka_unit_test(many_holes_are_bounded),

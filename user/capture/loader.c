@@ -37,15 +37,18 @@ struct loader {
 /* libbpf calls back without a context: one process, one place for its messages. */
 static loader_log_fn *log_to;
 
-static int on_libbpf_line(enum libbpf_print_level level, const char *format, va_list args)
+/* The verifier's log is one message of many lines. */
+static int on_libbpf_message(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[1024];
-	int len = vsnprintf(line, sizeof(line), format, args);
+	char *text, *rest, *line;
 
-	if (len > 0 && (size_t)len < sizeof(line) && line[len - 1] == '\n')
-		line[len - 1] = '\0';
-	if (log_to)
-		log_to((int)level, line);
+	if (!log_to || vasprintf(&text, format, args) < 0)
+		return 0;
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_to((int)level, line);
+	free(text);
 	return 0;
 }
 
@@ -188,7 +191,7 @@ int loader_new(
 
 	if (!l)
 		return explain(error, -ENOMEM, "cannot start");
-	libbpf_set_print(on_libbpf_line);
+	libbpf_set_print(on_libbpf_message);
 	l->cpus = libbpf_num_possible_cpus();
 	if (l->cpus < 1) {
 		err = explain(error, -EIO, "cannot read the number of possible CPUs");

@@ -83,8 +83,9 @@ int sink_new(const struct sink_url *url, const struct sink_options *options, str
 	char *error, size_t error_size);
 
 /*
- * Gives a copy of one frame (or line, for SINK_LINES) to the sink. Never blocks a live tap. What is
- * longer than 256 KiB or than the queue is lost as if it were full; so is all after sink_stop_begin.
+ * Gives a copy of one frame (or line, for SINK_LINES) to the sink. Never blocks a live tap. What
+ * is longer than 256 KiB or than the queue is lost as if it were full; so is all that comes after
+ * sink_stop_begin.
  */
 void sink_offer(struct sink *sink, const void *bytes, size_t len);
 /* The end of a batch: wakes the sender if it sleeps. Cheap when nothing was offered. */
