@@ -397,8 +397,9 @@ def transfer_responses(asked: bytes, count: int) -> list:
     """Only the first one repeats the question (RFC 5936 leaves that to the server)."""
     wires = []
     for n in range(count):
+        text = b"%05d" % n + b"." * (n * n % 29)
         head = asked[:2] + struct.pack("!HHHHH", 0x8400, n == 0, 1, 0, 0)
-        record = asked[12:-4] + struct.pack("!HHIH", 16, 1, 300, 11) + b"\x0a%010d" % n
+        record = asked[12:-4] + struct.pack("!HHIHB", 16, 1, 300, len(text) + 1, len(text)) + text
         wires.append(head + (asked[12:] if n == 0 else b"") + record)
     return wires
 

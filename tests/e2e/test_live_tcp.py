@@ -10,6 +10,7 @@ import pytest
 
 import lab as common
 import large
+import offloads
 from clients import TXT, Exchange, dig, dnsperf, query, varied_query, write_dnsperf_input
 from frames import read_messages
 from lab import TCP, UDP, check_exchanges
@@ -142,17 +143,40 @@ def test_zone_transfer(large_lab, tap, folder, server, ring):
     check_nothing_lost(result)
 
 
+@pytest.fixture(params=("sender's", "receiver's", "none"))
+def offload(request, large_lab):
+    """Who makes segments longer than the link: by default the sender does, and nobody splits."""
+    def change(value):
+        for command in (offloads.TSO, offloads.GSO):
+            offloads.change(large_lab.server, large.SERVER_DEVICE, command, value)
+
+    if request.param == "sender's":
+        yield request.param
+        return
+    change(False)
+    if request.param == "receiver's":
+        offloads.change(large_lab.client, large.CLIENT_DEVICE, offloads.GRO, True)
+    yield request.param
+    change(True)
+    offloads.change(large_lab.client, large.CLIENT_DEVICE, offloads.GRO, False)
+
+
 @pytest.mark.parametrize("ring", RINGS)
 @pytest.mark.parametrize("server, family", (("knot", 4), ("knot", 6), ("bind", 4)))
-def test_large_answers(large_lab, tap, folder, server, family, ring):
-    """60 KB in one message, many of them pipelined, over a link with a small MTU."""
+def test_large_answers(large_lab, tap, folder, offload, server, family, ring):
+    """60 KB in one message, many of them pipelined, over a link with a small MTU, as its
+    receiver sees it."""
     address = large_lab.addresses[server][family]
-    running = start(tap, large_lab.server, folder, large.SERVER_DEVICE, "--ring", ring)
+    running = start(tap, large_lab.client, folder, large.CLIENT_DEVICE, "--ring", ring)
+    lengths = Lengths(large_lab.client, large.CLIENT_DEVICE)
     with TcpClient(large_lab.client, address) as client:
         exchanges = client.ask([query(n, large.LARGE, TXT, flags=0) for n in range(1, 31)])
+    longest = max(lengths.read())
+    assert offload != "sender's" or longest > 10 * large.MTU
+    assert offload != "none" or longest <= large.MTU
     result = stop_balanced(running)
     assert all(len(exchange.received[0]) > 60000 for exchange in exchanges)
-    check_exchanges(messages_of(folder), exchanges, "AUTH", large.CLIENT[family], address,
+    check_exchanges(messages_of(folder), exchanges, "RESOLVER", large.CLIENT[family], address,
                     protocol=TCP)
     check_nothing_lost(result)
 

@@ -73,6 +73,22 @@ static int explain(char *error, int err, const char *what)
 	return err;
 }
 
+/* Two refusals that look alike: of the event itself, and of so much locked memory. */
+static int explain_perf(char *error, int err)
+{
+	const char *why = NULL;
+
+	if (err == -EACCES)
+		why = "CAP_PERFMON is missing, or kernel.perf_event_paranoid wants CAP_SYS_ADMIN";
+	else if (err == -EPERM)
+		why = "the locked-memory limit is too low: CAP_IPC_LOCK, `ulimit -l` or a smaller "
+		      "--ring-size helps";
+	if (!why)
+		return explain(error, err, "cannot open the perf ring");
+	snprintf(error, LOADER_ERROR_MAX, "cannot open the perf ring: %s", why);
+	return err;
+}
+
 static void watch_ports(struct capture *skel, const struct loader_options *o)
 {
 	for (size_t i = 0; i < o->port_count; i++)
@@ -136,14 +152,15 @@ static int open_rings(struct loader *l, const struct loader_options *o, char *er
 {
 	int err;
 
-	if (l->kind == RINGS_PERF)
+	if (l->kind == RINGS_PERF) {
 		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), o->ring_size, &l->rings);
-	else
+		if (err)
+			return explain_perf(error, err);
+	} else {
 		err = rings_new_bpf(bpf_map__fd(l->skel->maps.ring), &l->rings);
-	if (err)
-		return explain(error, err,
-			l->kind == RINGS_PERF ? "cannot open the perf ring"
-					      : "cannot open the BPF ring");
+		if (err)
+			return explain(error, err, "cannot open the BPF ring");
+	}
 	l->doorbell =
 		ring_buffer__new(bpf_map__fd(l->skel->maps.doorbell), ignore_record, NULL, NULL);
 	if (!l->doorbell)
