@@ -113,7 +113,8 @@ def fragments_duplicated(scene: Scene) -> None:
 @case(both=True)
 def fragments_overlapping(scene: Scene) -> None:
     """bytes covered twice: the datagram is discarded, all that still comes of it too"""
-    _, _, parts = question(scene)
+    udp, answered, parts = question(scene)
+    udp.contest(S, answered)
     wrong = Piece(parts[1].offset - 8, True, b"\xff" * 16)
     send(scene, S, [parts[0], wrong, parts[1], parts[2]], 1)
     good(scene)
@@ -124,8 +125,10 @@ def fragments_overlapping(scene: Scene) -> None:
 @case(both=True)
 def fragments_overlapping_exactly(scene: Scene) -> None:
     """the same place with other bytes"""
-    _, _, parts = question(scene)
+    udp, answered, parts = question(scene)
     forged = parts[1]._replace(data=b"\xff" * len(parts[1].data))
+    udp.contest(S, answered)
+    udp.contest(S, (parts[0].data + forged.data + parts[2].data)[8:])
     send(scene, S, [parts[0], forged, parts[1], parts[2]], 1)
     good(scene)
     scene.counts = {"fragments": 7, "reassembled": 1, "fragments.fragments_overlap": 3,

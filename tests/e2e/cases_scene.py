@@ -199,6 +199,11 @@ class Udp:
         self.send(C, asked, **words)
         self.send(S, answered, **words)
 
+    def contest(self, side: int, wire: bytes) -> None:
+        """As that of Tcp."""
+        self.scene.contested.append(
+            Sent(PROTOCOL_UDP, *self.ends[side], *self.ends[not side], wire))
+
 
 def prefixed(*wires: bytes) -> bytes:
     """The messages as they stand in a TCP stream."""
