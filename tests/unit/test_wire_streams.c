@@ -250,8 +250,8 @@ static void a_closed_connection_opens_again(void **state)
 	for (uint32_t i = 0; i < 4; i++) {
 		uint32_t len = r->sent[i].len + 2;
 
-		/* The next number may lie just behind the old one, or anywhere. */
-		r->isn[CLIENT] += i == 2 ? 0x70000000 : 20000;
+		/* The next number may follow the old one, or lie anywhere. */
+		r->isn[CLIENT] += i == 1 ? r->sent[0].len + 2 : i == 2 ? 0x70000000 : 20000;
 		open_connection(r);
 		give(r, CLIENT, r->isn[CLIENT] + 1, ACK | TCP_FIN, r->bytes + r->sent[i].at - 2,
 			len, len);

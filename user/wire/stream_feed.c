@@ -25,7 +25,7 @@ uint32_t stream_feed_drop(struct stream_work *w, struct stream_half *h)
 
 static void store(struct stream_work *w, struct stream_half *h, const struct stream_piece *piece)
 {
-	uint32_t need = piece->len / STREAM_BLOCK_BYTES + 1;
+	uint32_t need = stream_run_needs(&w->pool, h->partial, piece->len);
 
 	while (stream_pool_left(&w->pool) < need) {
 		if (w->make_room(w->owner))

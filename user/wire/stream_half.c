@@ -142,7 +142,7 @@ static void accept(struct stream_work *w, struct stream_half *h, struct stream_s
 static bool hold(struct stream_work *w, struct stream_half *h, const struct stream_segment *s)
 {
 	struct stream_piece piece = {s->bytes, s->have, s->begins, w->now};
-	uint32_t need = s->have / STREAM_BLOCK_BYTES + 1 + h->later.count;
+	uint32_t need = stream_run_needs(&w->pool, STREAM_NONE, s->have) + h->later.count;
 	bool waited = stream_half_waits(h);
 	uint32_t known;
 

@@ -21,6 +21,15 @@ uint32_t stream_run_new(struct stream_pool *pool, uint32_t seq)
 	return run;
 }
 
+uint32_t stream_run_needs(const struct stream_pool *pool, uint32_t run, uint32_t len)
+{
+	uint32_t room = 0;
+
+	if (run != STREAM_NONE)
+		room = STREAM_BLOCK_BYTES - stream_block(pool, run_at(pool, run)->last)->used;
+	return len <= room ? 0 : (len - room + STREAM_BLOCK_BYTES - 1) / STREAM_BLOCK_BYTES;
+}
+
 static void block_mark(struct stream_block *block, uint32_t at)
 {
 	if (block->mark_count < STREAM_MARKS)

@@ -5,8 +5,8 @@
  * and length. The runs behind a hole stand in order, never touch each other, and are searched
  * from the first on: the caller bounds their number. Small neighbours are put into one block.
  *
- * The caller sees to it that the pool has the blocks: len / STREAM_BLOCK_BYTES + 1 for an append,
- * and one more for each run there is for an insert.
+ * The caller sees to it that the pool has the blocks: stream_run_needs for an append, and for an
+ * insert that of STREAM_NONE and one more for each run there is.
  */
 #ifndef WIRE_STREAM_RUNS_H
 #define WIRE_STREAM_RUNS_H
@@ -30,6 +30,8 @@ static inline int32_t stream_distance(uint32_t a, uint32_t b)
 	return (int32_t)(a - b);
 }
 
+/* How many blocks it takes to append len bytes, to a new run where run is STREAM_NONE. */
+uint32_t stream_run_needs(const struct stream_pool *pool, uint32_t run, uint32_t len);
 /* An empty run, to be appended to. */
 uint32_t stream_run_new(struct stream_pool *pool, uint32_t seq);
 void stream_run_append(
