@@ -10,6 +10,7 @@ import ipaddress
 import random
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import Dict, Iterator, List, NamedTuple
 
 from captures import CLIENT_4, CLIENT_6
@@ -17,7 +18,7 @@ from cases_scene import Case, Sent
 from packets import Packet
 
 APART = 200 * 10**9         # ns; streams are given up after 120 s
-PACKETS, BYTES = 16_000, 3_000_000  # of all variants of one case
+PACKETS, BYTES = 8_000, 1_500_000  # of all variants of one case
 
 
 class Cut(NamedTuple):
@@ -48,14 +49,17 @@ def chosen_cuts(case: Case) -> List[Cut]:
     return random.Random(case.name).sample(every, count)
 
 
+@lru_cache(maxsize=None)
 def client_4(number: int) -> str:
     return str(ipaddress.IPv4Address(0x0a000001 + number))
 
 
+@lru_cache(maxsize=None)
 def client_6(number: int) -> str:
     return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address("2001:db8:1::1")) + number))
 
 
+@lru_cache(maxsize=None)
 def packed(address: str) -> bytes:
     return ipaddress.ip_address(address).packed
 

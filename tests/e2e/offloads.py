@@ -10,9 +10,10 @@ from netns import Namespace
 
 SIOCETHTOOL = 0x8946
 TSO, GSO, GRO = 0x1f, 0x24, 0x2c  # ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
+FLAGS = 0x26  # ETHTOOL_SFLAGS; 0: no VLAN offload in either direction
 
 
-def change(space: Namespace, device: str, command: int, value: bool) -> None:
+def change(space: Namespace, device: str, command: int, value: int) -> None:
     request = array.array("I", [command, int(value)])
     with space.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         fcntl.ioctl(handle, SIOCETHTOOL, struct.pack(

@@ -7,6 +7,7 @@ Each probe tries the thing itself, without the tap, and returns "" or why it can
 import ctypes
 import functools
 import os
+import shutil
 import struct
 
 import netns
@@ -75,5 +76,22 @@ def root() -> str:
     return "" if os.geteuid() == 0 else "root: these tests do not run as root"
 
 
+@functools.lru_cache(None)
+def vlan() -> str:
+    try:
+        with netns.Namespace() as one:
+            one.ip("link", "add", "link", "lo", "name", "probe0", "type", "vlan", "id", "2")
+    except (RuntimeError, OSError) as error:
+        return "" if "not supported on device" in str(error) else f"VLAN devices: {error}"
+    return ""
+
+
+@functools.lru_cache(None)
+def qemu() -> str:
+    lacking = [name for name in ("qemu-system-x86_64", "busybox", "cpio")
+               if not shutil.which(name)]
+    return f"virtual machines: {', '.join(lacking)} not installed" if lacking else ""
+
+
 ALL = {"root": root, "namespaces": namespaces, "bpf": bpf, "ring_bpf": ring_bpf,
-       "ring_perf": ring_perf}
+       "ring_perf": ring_perf, "vlan": vlan, "qemu": qemu}

@@ -69,7 +69,7 @@ enum {
 	X(skipped_searching, BYTES_REASON, "bytes skipped to find where a message begins")         \
 	X(skipped_lost, BYTES_REASON, "bytes of messages of which a segment was lost")             \
 	X(skipped_unfinished, BYTES_REASON, "bytes of messages whose connection ended before them")\
-	X(skipped_evicted, BYTES_REASON, "bytes given up for others: --max-streams, --stream-memory") \
+	X(skipped_evicted, BYTES_REASON, "bytes given up: --max-streams, --stream-memory")         \
 	X(skipped_outside, BYTES_REASON, "bytes outside of what their connection can have sent")   \
 	X(messages, NOTE, "messages taken from TCP streams")                                       \
 	X(segments_retransmitted, NOTE, "segments that brought nothing new")                       \

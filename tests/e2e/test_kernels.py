@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What this machine's kernel cannot do, under Debian's in a virtual machine."""
+
+import subprocess
+
+import pytest
+
+import probes
+from tap import REPOSITORY
+
+SECONDS = 80
+LACKING = 77  # scripts/kernels: something it needs is not there
+
+
+@pytest.mark.needs("qemu")
+def test_vlan_devices():
+    """All of test_live_vlan.py, unless it runs here anyway."""
+    if not probes.vlan():
+        return
+    done = subprocess.run([REPOSITORY / "scripts" / "kernels", "test_live_vlan.py"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=SECONDS, check=False)
+    if done.returncode == LACKING:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout and "skipped" not in done.stdout, done.stdout
