@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Optional
 
 import cases_tcp  # noqa: F401, each of these modules registers its cases
+import cases_tap  # noqa: F401
+import cases_large  # noqa: F401
 import cases_fragments  # noqa: F401
 import cases_network  # noqa: F401
 import cases_hosts  # noqa: F401

@@ -7,6 +7,7 @@ is remembered.
 """
 
 import ipaddress
+import os
 import random
 import re
 from collections import Counter
@@ -18,7 +19,8 @@ from cases_scene import Case, Sent
 from packets import Packet
 
 APART = 200 * 10**9         # ns; streams are given up after 120 s
-PACKETS, BYTES = 8_000, 1_500_000  # of all variants of one case
+FACTOR = int(os.environ.get("DNSTAP_BPF_CUTS", "1"))  # how much more to do than usual
+PACKETS, BYTES = 8_000, 1_500_000                     # of one case's variants in one file
 
 
 class Cut(NamedTuple):
@@ -29,24 +31,30 @@ class Cut(NamedTuple):
     length: int
 
 
-def cuts(case: Case) -> Iterator[Cut]:
-    """The file cut behind each packet, all packets cut at each length, each packet alone."""
+def even_cuts(case: Case) -> List[Cut]:
+    """The file cut behind each packet, and all packets cut at each length."""
     whole = len(case.packets)
     longest = max(len(packet.data) for packet in case.packets)
-    yield from (Cut(last, -1, longest) for last in range(whole + 1))
-    yield from (Cut(whole, -1, length) for length in range(longest))
-    for one, packet in enumerate(case.packets):
-        yield from (Cut(whole, one, length) for length in range(len(packet.data)))
+    return [Cut(last, -1, longest) for last in range(whole + 1)] + [
+        Cut(whole, -1, length) for length in range(longest)]
 
 
-def chosen_cuts(case: Case) -> List[Cut]:
-    """All of them, or of a large capture some, the same each time."""
-    every = list(cuts(case))
+def single_cuts(case: Case) -> List[Cut]:
+    """Each packet alone cut at each length."""
+    return [Cut(len(case.packets), one, length) for one, packet in enumerate(case.packets)
+            for length in range(len(packet.data))]
+
+
+def chosen_cuts(case: Case) -> Iterator[List[Cut]]:
+    """All of them, or of a large capture some, the same each time; as many as go into one file."""
     size = sum(len(packet.data) for packet in case.packets)
-    count = max(12, min(PACKETS // len(case.packets), BYTES // size))
-    if len(every) <= count:
-        return every
-    return random.Random(case.name).sample(every, count)
+    each = max(12, min(PACKETS // len(case.packets), BYTES // size))
+    left, chosen = each * FACTOR, []
+    for every in (even_cuts(case), single_cuts(case)):
+        chosen += every if len(every) <= left else random.Random(case.name).sample(every, left)
+        left -= min(left, len(every))
+    for at in range(0, len(chosen), each):
+        yield chosen[at:at + each]
 
 
 @lru_cache(maxsize=None)

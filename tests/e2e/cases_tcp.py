@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases of DNS over TCP."""
 
-import struct
-
-from cases_scene import MS, C, S, Scene, answer, case, cut, prefixed
-from clients import query
-
-AXFR = 252
+from cases_scene import C, S, Scene, case, cut, prefixed
 
 
 @case(both=True)
@@ -225,6 +220,24 @@ def keep_alives(scene: Scene) -> None:
 
 
 @case(both=True)
+def window_probes(scene: Scene) -> None:
+    """one byte of new data at a time, refused and sent again"""
+    tcp = scene.tcp().open()
+    asked, answered = scene.exchange(size=3000)
+    data = prefixed(answered)
+    tcp.message(C, asked)
+    tcp.send(S, data[:1460])
+    for pause in (400, 800):
+        tcp.segment(S, 1460, data[1460:1461])
+        tcp.segment(C, tcp.sent[C], flags="A", acked=1460)
+        scene.wait(pause)
+    tcp.segment(S, 1460, data[1460:2920])
+    tcp.expect(S, answered, time=tcp.segment(S, 2920, data[2920:]))
+    tcp.close()
+    scene.counts = {"stream_messages": 2, "streams.bytes_retransmitted": 2}
+
+
+@case(both=True)
 def fin_with_data(scene: Scene) -> None:
     """the last bytes come with the FIN in both directions"""
     tcp = scene.tcp().open()
@@ -302,203 +315,6 @@ def ports_used_again(scene: Scene) -> None:
     second.exchange()
     second.close()
     scene.counts = {"stream_messages": 4, "streams.ended": 2, "responses_matched": 2}
-
-
-@case(both=True)
-def open_when_the_tap_starts(scene: Scene) -> None:
-    """no SYN; the first segment begins with a message"""
-    tcp = scene.tcp(starts=(123_456_789, 987_654_321))
-    for _ in range(3):
-        tcp.exchange()
-    tcp.close()
-    scene.counts = {"stream_messages": 6, "responses_matched": 3, "streams.skipped_searching": 0}
-
-
-@case(both=True)
-def open_inside_of_a_message(scene: Scene) -> None:
-    """no SYN; the first segments are the rest of a message"""
-    tcp = scene.tcp(starts=(123_456_789, 987_654_321))
-    lost, seen = answer(scene.exchange()[0], 3000), []
-    rest = prefixed(lost)[1100:]
-    for piece in cut(rest, 700):
-        tcp.send(S, piece)
-    for _ in range(3):
-        tcp.exchange()
-    tcp.close()
-    tcp.contest(S, lost)
-    scene.counts = {"stream_messages": 6, "streams.skipped_searching": len(rest)}
-    assert not seen
-
-
-@case(both=True)
-def segment_lost_between_messages(scene: Scene) -> None:
-    """a segment of one message is missing for good: that one alone does not come"""
-    tcp = scene.tcp().open()
-    for n in range(6):
-        asked, answered = scene.exchange()
-        tcp.message(C, asked)
-        tcp.late = 0 if n < 2 else 20 * MS
-        if n == 2:
-            tcp.sent[S] += len(prefixed(answered))
-        else:
-            tcp.message(S, answered)
-    tcp.segment(C, tcp.sent[C], flags="A")
-    scene.wait(100)
-    tcp.close()
-    scene.counts = {"stream_messages": 11, "responses_matched": 5, "streams.holes": 1,
-                    "streams.bytes_missing": len(prefixed(answered)), "streams.resynchronised": 1}
-
-
-@case(both=True)
-def segment_lost_inside_of_a_message(scene: Scene) -> None:
-    """the length is known: what is behind the message comes, however it is cut"""
-    tcp = scene.tcp().open()
-    asked, lost = scene.exchange(size=4000)
-    pairs = [scene.exchange() for _ in range(3)]
-    tcp.expect(C, asked, *(pair[C] for pair in pairs), time=tcp.send(
-        C, prefixed(asked, *(pair[C] for pair in pairs))))
-    answers = [pair[S] for pair in pairs]
-    data = prefixed(lost, *answers)
-    for n, piece in enumerate(cut(data, 1460, 1460, 1090, 40)):
-        if n == 1:
-            tcp.sent[S] += len(piece)
-        else:
-            tcp.send(S, piece)
-    tcp.segment(C, tcp.sent[C], flags="A")
-    scene.wait(100)
-    tcp.expect(S, *answers)
-    tcp.close()
-    scene.counts = {"stream_messages": 7, "streams.holes": 1, "streams.bytes_missing": 1460,
-                    "streams.skipped_lost": 4002 - 1460, "streams.resynchronised": 0}
-
-
-@case(both=True)
-def segments_lost_in_both_directions(scene: Scene) -> None:
-    """each lost segment costs the messages that it touches, and no other"""
-    tcp = scene.tcp().open()
-    tcp.late = 20 * MS
-    for n in range(12):
-        asked, answered = scene.exchange()
-        for side, wire, lost in ((C, asked, n in (3, 7)), (S, answered, n in (3, 8))):
-            data = prefixed(wire)
-            if lost:  # its second half; the next message stands alone
-                tcp.send(side, data[:20])
-                tcp.sent[side] += len(data) - 20
-            else:
-                tcp.message(side, wire)
-    tcp.segment(C, tcp.sent[C], flags="A")
-    tcp.segment(S, tcp.sent[S], flags="A")
-    scene.wait(100)
-    tcp.close()
-    scene.counts = {"stream_messages": 20, "streams.holes": 4, "streams.skipped_lost": 80}
-
-
-def transfer_responses(asked: bytes, count: int) -> list:
-    """Only the first one repeats the question (RFC 5936 leaves that to the server)."""
-    wires = []
-    for n in range(count):
-        text = b"%05d" % n + b"." * (n * n % 29)
-        head = asked[:2] + struct.pack("!HHHHH", 0x8400, n == 0, 1, 0, 0)
-        record = asked[12:-4] + struct.pack("!HHIHB", 16, 1, 300, len(text) + 1, len(text)) + text
-        wires.append(head + (asked[12:] if n == 0 else b"") + record)
-    return wires
-
-
-def transfer(scene: Scene, count: int, *sizes: int) -> None:
-    """A whole AXFR."""
-    scene.number += 1
-    asked = query(scene.number, "zone.example.test", AXFR, 0)
-    wires = transfer_responses(asked, count)
-    tcp = scene.tcp().open()
-    tcp.message(C, asked)
-    tcp.send(S, prefixed(*wires), *sizes)
-    tcp.expect(S, *wires)
-    tcp.segment(C, tcp.sent[C], flags="A")
-    tcp.close()
-    scene.counts = {"stream_messages": count + 1, "responses_matched": count,
-                    "responses_unmatched": 0, "queries_answered": 1, "streams.ended": 1}
-
-
-@case()
-def zone_transfer(scene: Scene) -> None:
-    """2,000 responses to one query"""
-    transfer(scene, 2000, 1448)
-
-
-@case(six=True)
-def zone_transfer_over_ipv6(scene: Scene) -> None:
-    """2,000 responses to one query, coalesced to 60 KB a segment"""
-    transfer(scene, 2000, 60_000)
-
-
-@case()
-def zone_transfer_with_a_lost_segment(scene: Scene) -> None:
-    """in sync again at the next segment that begins with a message; no response is invented"""
-    size, lost = 1448, 40 * 1448
-    scene.number += 1
-    asked = query(scene.number, "zone.example.test", AXFR, 0)
-    wires = transfer_responses(asked, 3000)
-    tcp = scene.tcp().open()
-    tcp.message(C, asked)
-    data, at = prefixed(*wires), 0
-    begins, end = {}, 0
-    for wire in wires:
-        begins[end] = wire
-        end += len(wire) + 2
-    for piece in cut(data, size):
-        if at == lost:
-            tcp.sent[S] += len(piece)
-        else:
-            tcp.send(S, piece)
-        at += len(piece)
-        tcp.segment(C, tcp.sent[C], flags="A")
-    again = next(at for at in range(lost + size, end, size) if at in begins)
-    tcp.expect(S, *(wire for at, wire in begins.items()
-                    if at + len(wire) + 2 <= lost or at >= again))
-    scene.counts = {"streams.holes": 1, "streams.resynchronised": 1, "responses_unmatched": 0,
-                    "streams.bytes_missing": size, "queries_answered": 1,
-                    "responses_matched": len(scene.messages) - 1}
-
-
-@case(both=True)
-def message_of_65535_bytes(scene: Scene) -> None:
-    """the largest message there is, in segments of 1,448 bytes, and in two"""
-    for size in (1448, 40_000):
-        asked, answered = scene.exchange(size=65535)
-        tcp = scene.tcp().open()
-        tcp.message(C, asked)
-        tcp.message(S, answered, size)
-        tcp.close()
-    scene.counts = {"stream_messages": 4, "responses_matched": 2, "frame_oversize": 0}
-
-
-@case(both=True)
-def coalesced_to_60_kilobytes(scene: Scene) -> None:
-    """GRO: one segment of 60 KB with some 900 messages, the last one cut in two"""
-    tcp = scene.tcp().open()
-    pairs, size = [], 0
-    while size < 60_200:
-        pairs.append(scene.exchange())
-        size += len(pairs[-1][S]) + 2
-    for side in (C, S):
-        wires = [pair[side] for pair in pairs]
-        tcp.send(side, prefixed(*wires), 60_000)
-        tcp.expect(side, *wires)
-    tcp.close()
-    scene.counts = {"stream_messages": 2 * len(pairs), "responses_matched": len(pairs)}
-
-
-@case(six=True)
-def longer_than_64_kilobytes(scene: Scene) -> None:
-    """BIG TCP: an IPv6 packet of 150 KB whose payload length is 0"""
-    tcp = scene.tcp().open()
-    pairs = [scene.exchange(size=1000) for _ in range(150)]
-    tcp.send(C, prefixed(*(pair[C] for pair in pairs)))
-    tcp.expect(C, *(pair[C] for pair in pairs))
-    tcp.expect(S, *(pair[S] for pair in pairs), time=tcp.send(
-        S, prefixed(*(pair[S] for pair in pairs)), ip={"plen": 0}, fields={"chksum": 0}))
-    tcp.close()
-    scene.counts = {"stream_messages": 300, "packet_malformed": 0}
 
 
 @case(both=True)

@@ -10,6 +10,7 @@
 """
 
 import heapq
+import itertools
 import select
 import socket
 import struct
@@ -74,6 +75,7 @@ class Odd:
 def main(words: list) -> None:
     odds = [Odd(*words[at:at + 2]) for at in range(0, len(words), 2)]
     waiting: list = []
+    order = itertools.count()
     while True:
         pause = max(0.0, waiting[0][0] - time.monotonic()) if waiting else None
         for one in select.select([odd.socket for odd in odds], [], [], pause)[0]:
@@ -84,11 +86,10 @@ def main(words: list) -> None:
             except (IndexError, struct.error):
                 continue
             if response:
-                entry = (time.monotonic() + response[0], len(waiting), one.fileno(), asker,
-                         response[1], one)
-                heapq.heappush(waiting, entry)
+                due = time.monotonic() + response[0]
+                heapq.heappush(waiting, (due, next(order), asker, response[1], one))
         while waiting and waiting[0][0] <= time.monotonic():
-            *_, asker, response, one = heapq.heappop(waiting)
+            _, _, asker, response, one = heapq.heappop(waiting)
             one.sendto(response, asker)
 
 

@@ -10,7 +10,7 @@ from netns import Namespace
 
 SIOCETHTOOL = 0x8946
 TSO, GSO, GRO = 0x1f, 0x24, 0x2c  # ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
-FLAGS = 0x26  # ETHTOOL_SFLAGS; 0: no VLAN offload in either direction
+FLAGS, VLAN = 0x26, 0x180  # ETHTOOL_SFLAGS, ETH_FLAG_TXVLAN | ETH_FLAG_RXVLAN
 
 
 def change(space: Namespace, device: str, command: int, value: int) -> None:

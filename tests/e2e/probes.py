@@ -93,5 +93,10 @@ def qemu() -> str:
     return f"virtual machines: {', '.join(lacking)} not installed" if lacking else ""
 
 
+@functools.lru_cache(None)
+def tshark() -> str:
+    return "" if shutil.which("tshark") else "the comparison with tshark: it is not installed"
+
+
 ALL = {"root": root, "namespaces": namespaces, "bpf": bpf, "ring_bpf": ring_bpf,
-       "ring_perf": ring_perf, "vlan": vlan, "qemu": qemu}
+       "ring_perf": ring_perf, "vlan": vlan, "qemu": qemu, "tshark": tshark}

@@ -9,7 +9,6 @@ DNSTAP_BPF_ORACLE_MESSAGES asks the test for a larger one too.
 import ipaddress
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -103,7 +102,7 @@ def main(count: str = "60000", seed: str = "1") -> None:
         print(compare(Path(folder), int(seed), int(count)))
 
 
-@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+@pytest.mark.needs("tshark")
 @pytest.mark.parametrize("seed", (1, 2))
 def test_tshark_finds_the_same(folder, seed):
     compare(folder, seed, MESSAGES)

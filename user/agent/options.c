@@ -85,7 +85,8 @@ static const struct spec specs[] = {
 	{"ring", 0, CHOICE, FIELD(ring), .choices = rings, .argument = "KIND",
 		.help = "perf, bpf or auto: perf where it may be opened (auto)"},
 	{"ring-size", 0, SIZE, FIELD(ring_size), RINGS_SIZE_MIN, RINGS_SIZE_MAX,
-		.argument = "BYTES", .help = "a power of two; perf has one ring a CPU (8M)"},
+		.argument = "BYTES",
+		.help = "a power of two; perf has one a CPU (8M a CPU, 128M in all)"},
 	{"verbose", 0, FLAG, FIELD(verbose), .help = "say more, the BPF verifier's log included"},
 	{"version", 'V', FLAG, FIELD(show_version), .help = "print the version"},
 	{"help", 'h', FLAG, FIELD(show_help), .help = "print this"},
@@ -95,7 +96,6 @@ enum { SPEC_COUNT = sizeof(specs) / sizeof(specs[0]), LONG_ONLY = 256 };
 
 static const struct options defaults = {
 	.ring = RINGS_AUTO,
-	.ring_size = RINGS_SIZE_DEFAULT,
 	.role = ROLE_AUTO,
 	.query_timeout = EXCHANGES_TIMEOUT_DEFAULT,
 	.max_queries = EXCHANGES_MAX_QUERIES_DEFAULT,

@@ -41,7 +41,7 @@ struct options {
 	size_t port_count;
 	const char *read;   /* a capture file; NULL: live */
 	int ring;           /* enum rings_kind */
-	uint64_t ring_size; /* bytes */
+	uint64_t ring_size; /* bytes; 0: by the machine's CPUs */
 	int role;           /* enum role */
 	struct options_prefix local[OPTIONS_LOCAL_MAX];
 	size_t local_count;

@@ -29,6 +29,7 @@ struct loader {
 	struct kernel_counts *counts; /* one a possible CPU */
 	int cpus;
 	enum rings_kind kind;
+	size_t ring_size; /* bytes */
 	char reason[LOADER_ERROR_MAX];
 	int *sockets;
 	size_t socket_count;
@@ -109,7 +110,7 @@ static int configure(struct loader *l, const struct loader_options *o)
 	bpf_map__set_max_entries(skel->maps.events, cpus);
 	bpf_map__set_max_entries(
 		skel->maps.fragments, tracked > FRAGMENTS_MIN ? tracked : FRAGMENTS_MIN);
-	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)o->ring_size);
+	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)l->ring_size);
 	bpf_map__set_autocreate(skel->maps.ring, !perf);
 	bpf_map__set_autocreate(skel->maps.events, perf);
 	bpf_program__set_autoload(skel->progs.capture_perf, perf);
@@ -148,12 +149,12 @@ static void close_program(struct loader *l)
 	l->skel = NULL;
 }
 
-static int open_rings(struct loader *l, const struct loader_options *o, char *error)
+static int open_rings(struct loader *l, char *error)
 {
 	int err;
 
 	if (l->kind == RINGS_PERF) {
-		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), o->ring_size, &l->rings);
+		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), l->ring_size, &l->rings);
 		if (err)
 			return explain_perf(error, err);
 	} else {
@@ -172,6 +173,7 @@ static int open_program(struct loader *l, const struct loader_options *o, char *
 {
 	int err;
 
+	l->ring_size = o->ring_size ? o->ring_size : rings_default_size(l->kind, l->cpus);
 	l->skel = capture__open();
 	if (!l->skel)
 		return explain(error, -errno, "cannot open the BPF program");
@@ -182,7 +184,7 @@ static int open_program(struct loader *l, const struct loader_options *o, char *
 	err = map_counts(l);
 	if (err)
 		return explain(error, err, "cannot map the program's counters");
-	return open_rings(l, o, error);
+	return open_rings(l, error);
 }
 
 /* The perf ring where it may be opened, for it measures best; else the BPF ring. */

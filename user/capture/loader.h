@@ -21,7 +21,7 @@ enum { LOADER_ERROR_MAX = 512 };
 
 struct loader_options {
 	enum rings_kind ring;
-	size_t ring_size;      /* bytes, a power of two: rings.h */
+	size_t ring_size;      /* bytes, a power of two: rings.h; 0: rings_default_size */
 	const uint16_t *ports; /* host byte order */
 	size_t port_count;
 	bool clamp; /* no sink wants the message bytes */

@@ -184,6 +184,18 @@ size_t rings_drain(struct rings *rings, uint64_t before, captured_fn *fn, void *
 	return rings->perf ? drain_perf(rings, before, fn, arg) : drain_ring(rings, fn, arg);
 }
 
+size_t rings_default_size(enum rings_kind kind, int cpus)
+{
+	size_t total = RINGS_SIZE_TOTAL, size = RINGS_SIZE_MIN, wanted;
+
+	if ((size_t)cpus < total / RINGS_SIZE_CPU)
+		total = (size_t)cpus * RINGS_SIZE_CPU;
+	wanted = kind == RINGS_PERF ? total / (size_t)cpus : total;
+	while (2 * size <= wanted)
+		size *= 2;
+	return size;
+}
+
 /* libbpf wants a callback; we read the memory ourselves, in time order. */
 static enum bpf_perf_event_ret ignore_event(void *ctx, int cpu, struct perf_event_header *event)
 {

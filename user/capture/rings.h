@@ -22,9 +22,14 @@ enum rings_kind { RINGS_AUTO, RINGS_PERF, RINGS_BPF };
 
 enum {
 	RINGS_SIZE_MIN = 256 * 1024, /* bytes; of each CPU's ring, or of the one BPF ring */
-	RINGS_SIZE_DEFAULT = 8 * 1024 * 1024,
 	RINGS_SIZE_MAX = 1024 * 1024 * 1024,
+	/* Where no size is given: this for each CPU, but all together no more than the total. */
+	RINGS_SIZE_CPU = 8 * 1024 * 1024,
+	RINGS_SIZE_TOTAL = 128 * 1024 * 1024,
 };
+
+/* The size to take on a machine of so many CPUs: a power of two within the bounds. */
+size_t rings_default_size(enum rings_kind kind, int cpus);
 
 struct rings;
 

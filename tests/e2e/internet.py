@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A small internet in network namespaces: every server beside a collector of its own dnstap and
+a tap of ours.
+
+    10.77.0.x, fd77::x, all on one switch, each host a namespace:
+      1 root     Knot            10 knot   Knot, dynamic zone     20 unbound  validating resolver
+      2 nsd      NSD, the TLD    11 bind   BIND, dynamic zone     21 bindres  BIND, the same
+     30 dnsdist  forwards to unbound, with a cache                31 forward  Unbound, forwards
+     40, 41, 42 all  Knot, an Unbound and a dnsdist, on three addresses of one host
+     50 ... odd  servers that misbehave (odd_server.py)           100 client; 200 one not allowed
+
+The taps start before the daemons and stop after them, so that whatever a daemon reports of itself
+had its packets inside the tap's time.
+"""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List
+
+import internet_servers as servers
+import internet_zones as zones
+import netns
+from collectors import Tool, fstrm_capture
+from internet_zones import ODD, address
+from tap import Result, Tap, check_balance
+
+DEVICE, BRIDGE = "eth0", "switch"
+CLIENTS = (100, 200)  # the second in the half of the network that resolvers refuse
+NATIVE_FLUSH_SECONDS = 3.0
+
+
+@dataclass
+class Host:
+    """A namespace with its daemons, their collectors, and our tap."""
+
+    name: str
+    numbers: List[int]
+    space: netns.Namespace
+    folder: Path
+    daemons: list = field(default_factory=list)
+    collectors: List[Tool] = field(default_factory=list)
+    taps: List[Tap] = field(default_factory=list)
+    counters: list = field(default_factory=list)
+    result: Result = None
+
+    @property
+    def ours(self) -> Path:
+        return self.folder / "ours.fstrm"
+
+    @property
+    def native(self) -> List[Path]:
+        return [collector.output for collector in self.collectors]
+
+
+def sweep() -> None:
+    """Ends what a run left behind that was killed: the processes in its namespaces, then these."""
+    for line in netns.ip("netns", "list").splitlines():
+        name = line.split()[0] if line.strip() else ""
+        owner = name[len(netns.PREFIX):].split("n")[0]
+        if name.startswith(netns.PREFIX) and owner.isdigit() and not Path("/proc", owner).exists():
+            for pid in netns.ip("netns", "pids", name).split():
+                with contextlib.suppress(OSError):
+                    netns.os.kill(int(pid), signal.SIGKILL)
+    netns.remove_leftovers()
+
+
+class Internet:
+    """All of it; close() removes everything but the files in `folder`."""
+
+    def __init__(self, folder: Path, tap_words: tuple = (), count_packets: bool = False) -> None:
+        sweep()
+        self.folder, self.tap_words, self.count_packets = folder, tap_words, count_packets
+        self.stack = contextlib.ExitStack()
+        self.hosts: Dict[str, Host] = {}
+        (folder / "zones").mkdir(parents=True)
+        try:
+            self.anchor = zones.write(folder / "zones")
+            self.switch = self.stack.enter_context(netns.Namespace())
+            self.switch.ip("link", "add", BRIDGE, "type", "bridge")
+            self.switch.ip("link", "set", BRIDGE, "up")
+            self.build()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def host(self, name: str, *numbers: int) -> Host:
+        space = self.stack.enter_context(netns.Namespace())
+        port = f"p{numbers[0]}"
+        netns.join(space, DEVICE, self.switch, port)
+        self.switch.ip("link", "set", port, "master", BRIDGE)
+        for number in numbers:
+            space.add_addresses(DEVICE, self.v4(number) + "/16", address(number, 6) + "/64")
+        folder = self.folder / name
+        folder.mkdir()
+        self.hosts[name] = Host(name, list(numbers), space, folder)
+        return self.hosts[name]
+
+    @staticmethod
+    def v4(number: int) -> str:
+        """Number 200 lies in the half that is refused."""
+        return "10.77.128.200" if number == 200 else address(number, 4)
+
+    def add(self, host: Host, kind: type, number: int, **words) -> None:
+        folder = host.folder / f"{kind.name}{number}"
+        folder.mkdir()
+        host.daemons.append(kind(host.space, folder, self.folder / "zones", number, **words))
+
+    def build(self) -> None:
+        anchor = {"anchor": self.anchor}
+        self.host("client", *CLIENTS)
+        self.add(self.host("root", 1), servers.Knot, 1, zones=["."])
+        self.add(self.host("nsd", 2), servers.Nsd, 2)
+        self.add(self.host("knot", 10), servers.Knot, 10, zones=["knot.test."], other=11)
+        self.add(self.host("bind", 11), servers.Bind, 11)
+        self.add(self.host("odd", *ODD.values()), servers.OddServers, 50)
+        self.add(self.host("unbound", 20), servers.Unbound, 20, **anchor)
+        self.add(self.host("bindres", 21), servers.BindResolver, 21, **anchor)
+        self.add(self.host("dnsdist", 30), servers.Dnsdist, 30, upstream=20)
+        self.add(self.host("forward", 31), servers.Unbound, 31, upstream=21, **anchor)
+        together = self.host("all", 40, 41, 42)
+        self.add(together, servers.Knot, 40, zones=["all.test."])
+        self.add(together, servers.Unbound, 41, **anchor)
+        self.add(together, servers.Dnsdist, 42, upstream=20)
+
+    def start(self) -> None:
+        for host in self.hosts.values():
+            for daemon in host.daemons:
+                if not isinstance(daemon, servers.OddServers):
+                    self.watch(host, daemon)
+        for host in self.hosts.values():
+            for tap in host.taps:
+                tap.wait_watching()
+        daemons = [daemon for host in self.hosts.values() for daemon in host.daemons]
+        for daemon in daemons:
+            self.stack.callback(daemon.close)
+            daemon.start()
+        for daemon in daemons:
+            daemon.wait_ready()
+
+    def watch(self, host: Host, daemon: servers.Daemon) -> None:
+        collector = fstrm_capture(host.folder / f"{daemon.name}{daemon.number}.native.fstrm",
+                                  path=daemon.socket)
+        self.stack.callback(collector.close)
+        host.collectors.append(collector)
+        if host.taps:
+            return
+        host.taps.append(Tap(host.folder, *self.tap_words, f"file://{host.ours}", "full",
+                             space=host.space))
+        self.stack.callback(host.taps[0].__exit__)
+        if self.count_packets:
+            self.count(host)
+
+    def count(self, host: Host) -> None:
+        """tcpdump, which knows nothing of us, says how many packets there were."""
+        what = "port 53 or (ip[6:2] & 0x1fff != 0) or ip6[6] == 44"
+        for device in (DEVICE, "lo"):
+            words = ["tcpdump", "-i", device, *(["-Q", "in"] if device == "lo" else []), "-p", "-n",
+                     "-B", 65536, "-s", 64, "-w", "/dev/null", what]
+            counter = servers.Child(words, host.folder / f"tcpdump.{device}", host.space)
+            self.stack.callback(counter.close)
+            host.counters.append(counter)
+
+    def stop(self) -> Dict[str, Host]:
+        """Ends daemons, then taps, then collectors, each in the way that loses nothing."""
+        time.sleep(NATIVE_FLUSH_SECONDS)
+        for host in self.hosts.values():
+            for daemon in host.daemons:
+                daemon.close()
+        for host in self.hosts.values():
+            for child in host.counters:
+                child.close(signal.SIGINT)
+            for tap in host.taps:
+                host.result = tap.stop()
+            for collector in host.collectors:
+                collector.close()
+        return self.hosts
+
+    def close(self) -> None:
+        self.stack.close()
+
+
+def tcpdump_count(host: Host) -> int:
+    """Captured and dropped packets of a host's counters."""
+    total = 0
+    for counter in host.counters:
+        words = counter.log.read_text().splitlines()
+        total += sum(int(line.split()[0]) for line in words
+                     if "packets captured" in line or "dropped by kernel" in line)
+    return total
