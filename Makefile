@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 #   make               build/dnstap-bpf
+#   make lib           build/libdnstap-emit.a, its header and pkg-config file
 #   sudo make run      install what is missing, build, and tap this host to the terminal
 #   sudo make check    install what the tests need, build, and run every test
 #   make clean
@@ -38,7 +39,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all run check unit e2e sanitize floors clean
+.PHONY: all lib run check unit floors clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -64,6 +65,23 @@ clean:
 
 $(BUILD)/dnstap-bpf: $(OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The emitting half as a library: one object in which only dnstap_emit_* is visible.
+LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(foreach room,base wire dnstap sink,\
+	$(sort $(wildcard user/$(room)/*.c)))) $(BUILD)/proto/dnstap.pb-c.o
+lib: $(BUILD)/libdnstap-emit.a $(BUILD)/dnstap-emit.h $(BUILD)/dnstap-emit.pc
+
+$(BUILD)/libdnstap-emit.a: $(LIB_OBJECTS)
+	$(call say,AR,$@)$(LD) -r -o $(BUILD)/dnstap-emit.o $^
+	$(Q)objcopy --wildcard --keep-global-symbol='dnstap_emit_*' $(BUILD)/dnstap-emit.o
+	$(Q)rm -f $@; $(AR) rcs $@ $(BUILD)/dnstap-emit.o
+
+$(BUILD)/dnstap-emit.h: user/sink/dnstap-emit.h
+	$(Q)mkdir -p $(@D); cp $< $@
+
+PREFIX ?= /usr/local
+$(BUILD)/dnstap-emit.pc: scripts/deploy/dnstap-emit.pc.in $(BUILD)/version
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< >$@
 
 # The version is compiled into one object, which is built again when it changes.
 $(BUILD)/user/agent/run.o: CPPFLAGS += -DVERSION='"$(VERSION)"'

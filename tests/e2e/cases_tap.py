@@ -99,6 +99,7 @@ def first_segment_lost(scene: Scene) -> None:
     asked, answered = scene.exchange()
     tcp.sent[C] += len(prefixed(asked))
     tcp.message(S, answered)
+    scene.wait(100)
     tcp.exchange()
     tcp.close()
     scene.counts = {"stream_messages": 3, "responses_unmatched": 1, "streams.holes": 1,

@@ -122,12 +122,14 @@ class Internet:
         self.add(self.host("odd", *ODD.values()), servers.OddServers, 50)
         self.add(self.host("unbound", 20), servers.Unbound, 20, **anchor)
         self.add(self.host("bindres", 21), servers.BindResolver, 21, **anchor)
-        self.add(self.host("dnsdist", 30), servers.Dnsdist, 30, upstream=20)
+        self.add(self.host("dnsdist", 30), servers.Dnsdist, 30,
+                 upstream=[address(20, 4), address(20, 6)])
         self.add(self.host("forward", 31), servers.Unbound, 31, upstream=21, **anchor)
         together = self.host("all", 40, 41, 42)
         self.add(together, servers.Knot, 40, zones=["all.test."])
         self.add(together, servers.Unbound, 41, **anchor)
-        self.add(together, servers.Dnsdist, 42, upstream=20)
+        self.add(together, servers.Dnsdist, 42,
+                 upstream=[address(20, 4), address(41, 6)])
 
     def start(self) -> None:
         for host in self.hosts.values():

@@ -209,8 +209,7 @@ class BindResolver(Bind):
         self.anchor = anchor
 
     def config(self) -> str:
-        tag, algorithm, digest, value = self.anchor.split(maxsplit=3)[3].split(" ", 1)[0:1] + \
-            self.anchor.split()[4:7]
+        tag, algorithm, digest, value = self.anchor.split()[3:]
         hints = self.folder / "hints"
         hints.write_text(f". 3600 NS ns.\nns. 3600 A {address(1, 4)}\nns. 3600 AAAA {address(1, 6)}\n")
         return f"""
@@ -309,6 +308,7 @@ class Unbound(Daemon):
     qname-minimisation: yes
     identity: "unbound"
     trust-anchor-file: "{anchor}"
+    local-zone: "test." nodefault
     local-zone: "local.test." static
     local-data: "here.local.test. A 192.0.2.1"
 {hints}remote-control:
@@ -333,19 +333,20 @@ class Dnsdist(Daemon):
 
     name, answers_for = "dnsdist", "knot.test."
 
-    def __init__(self, *words, upstream: int) -> None:
+    def __init__(self, *words, upstream: List[str]) -> None:
         super().__init__(*words)
         self.upstream = upstream
 
     def config(self) -> str:
+        upstream = "".join(
+            f'newServer({{address="{f"[{one}]" if ":" in one else one}:53", checkInterval=5}})\n'
+            for one in self.upstream)
         return f"""
 setLocal("{self.v4}:53")
 addLocal("[{self.v6}]:53")
 setACL({{"0.0.0.0/0", "::/0"}})
 setSecurityPollSuffix("")
-newServer({{address="{address(self.upstream, 4)}:53", checkInterval=5, sockets=2}})
-newServer({{address="[{address(self.upstream, 6)}]:53", checkInterval=5}})
-native = newFrameStreamUnixLogger("{self.socket}")
+{upstream}native = newFrameStreamUnixLogger("{self.socket}")
 addAction(AllRule(), DnstapLogAction("dnsdist", native))
 addResponseAction(AllRule(), DnstapLogResponseAction("dnsdist", native))
 addCacheHitResponseAction(AllRule(), DnstapLogResponseAction("dnsdist", native))

@@ -13,7 +13,7 @@ import offloads
 import servers
 from clients import UdpClient, varied_query
 from frames import read_messages
-from lab import TCP, check_exchanges
+from lab import FAMILY_NUMBER, TCP, UDP, check_exchanges
 from tap import stop_balanced
 from tcp_clients import TcpClient
 
@@ -50,13 +50,15 @@ class Vlan:
                  "id", str(number))
         space.ip("link", "set", name, "up")
 
-    def talk(self, family):
-        """Some exchanges over UDP, some over TCP."""
-        with UdpClient(self.client, SERVER[family]) as client:
-            by_udp = client.ask([varied_query(n, 0) for n in range(1, 41)])
-        with TcpClient(self.client, SERVER[family]) as client:
-            by_tcp = client.ask([varied_query(n, 0) for n in range(1, 41)], together=4)
-        return by_udp, by_tcp
+    def talk(self):
+        """Exchanges over IPv4 and IPv6, UDP and TCP: (family, protocol) to the exchanges."""
+        asked, done = [varied_query(n, 0) for n in range(1, 31)], {}
+        for family in (4, 6):
+            with UdpClient(self.client, SERVER[family]) as client:
+                done[family, UDP] = client.ask(asked)
+            with TcpClient(self.client, SERVER[family]) as client:
+                done[family, TCP] = client.ask(asked, together=4)
+        return done
 
 
 @pytest.fixture(scope="module", params=(False, True), ids=("one tag", "two tags"))
@@ -65,23 +67,24 @@ def vlan(request, session_folder):
         yield Vlan(stack, session_folder / f"vlan{int(request.param)}", request.param)
 
 
-def check(messages, exchanges, family):
-    by_udp, by_tcp = exchanges
-    check_exchanges([m for m in messages if m.protocol != TCP], by_udp, "AUTH", CLIENT[family],
-                    SERVER[family])
-    check_exchanges([m for m in messages if m.protocol == TCP], by_tcp, "AUTH", CLIENT[family],
-                    SERVER[family], protocol=TCP)
+def check(messages, done):
+    """Every message of the talk once, and no other."""
+    assert len(messages) == sum(2 * len(exchanges) for exchanges in done.values())
+    for (family, protocol), exchanges in done.items():
+        part = [m for m in messages
+                if (m.family, m.protocol) == (FAMILY_NUMBER[family], protocol)]
+        check_exchanges(part, exchanges, "AUTH", CLIENT[family], SERVER[family],
+                        protocol=protocol)
 
 
 @pytest.mark.parametrize("ring", RINGS)
-@pytest.mark.parametrize("family", (4, 6))
-def test_parent_and_child(vlan, tap, folder, family, ring):
+def test_parent_and_child(vlan, tap, folder, ring):
     running = tap(*(word for device in vlan.devices for word in ("-i", device)), "--ring", ring,
                   f"file://{folder}/x.fstrm", "full", space=vlan.server).wait_watching()
-    exchanges = vlan.talk(family)
+    done = vlan.talk()
     result = stop_balanced(running)
-    check(read_messages(folder / "x.fstrm"), exchanges, family)
-    assert result.ledger["datagrams"] == 80
+    check(read_messages(folder / "x.fstrm"), done)
+    assert result.ledger["datagrams"] == 120
     once = result.ledger["datagrams"] + result.ledger["segments"]
     assert result.ledger["duplicates"] == once * (len(vlan.devices) - 1)
 
@@ -94,16 +97,15 @@ def offload(request, vlan):
     offloads.change(vlan.server, PARENT, offloads.FLAGS, offloads.VLAN)
 
 
-@pytest.mark.parametrize("family", (4, 6))
-def test_parent_alone(vlan, offload, tap, folder, family):
+def test_parent_alone(vlan, offload, tap, folder):
     """The tagged packets as the parent shows them. --extra names the innermost tag, but of a
     packet sent with an inline tag the kernel shows only what stands behind it."""
     running = tap("-i", PARENT, "--extra", "{interface}/{vlan}", f"file://{folder}/x.fstrm",
                   "full", space=vlan.server).wait_watching()
-    exchanges = vlan.talk(family)
+    done = vlan.talk()
     stop_balanced(running)
     messages = read_messages(folder / "x.fstrm")
-    check(messages, exchanges, family)
+    check(messages, done)
     known = [m for m in messages if m.is_query or (offload and not vlan.service)]
     assert {m.extra for m in known} == {f"{PARENT}/42"}
 
@@ -112,7 +114,7 @@ def test_by_default(vlan, tap, folder):
     """Without -i it is the child, which has the address."""
     running = tap(f"file://{folder}/x.fstrm", "full", space=vlan.server).wait_watching()
     assert f"watching lo, {CHILD} on" in running.stderr
-    exchanges = vlan.talk(4)
+    done = vlan.talk()
     result = stop_balanced(running)
-    check(read_messages(folder / "x.fstrm"), exchanges, 4)
+    check(read_messages(folder / "x.fstrm"), done)
     assert result.ledger["duplicates"] == 0

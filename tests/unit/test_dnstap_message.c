@@ -354,6 +354,21 @@ static void identity_and_version_are_optional_text(void **state)
 	encoder_free(NULL);
 }
 
+static void an_unknown_family_is_left_out(void **state)
+{
+	struct encoder *encoder = encoder_new(NULL, NULL);
+	struct message m = {.type = MESSAGE_TOOL_QUERY, .protocol = IPPROTO_UDP};
+	struct bytes frame = encoder_encode(encoder, &m, false);
+	Dnstap__Dnstap *dnstap = dnstap__dnstap__unpack(NULL, frame.len, frame.at);
+
+	assert_non_null(dnstap);
+	assert_false(dnstap->message->has_socket_family);
+	assert_false(dnstap->message->has_query_address);
+	dnstap__dnstap__free_unpacked(dnstap, NULL);
+	encoder_free(encoder);
+	(void)state;
+}
+
 static void what_is_not_utf8_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -391,6 +406,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_cannot_fit_is_not_encoded, new_encoder, free_encoder),
 		cmocka_unit_test(identity_and_version_are_optional_text),
+		cmocka_unit_test(an_unknown_family_is_left_out),
 		cmocka_unit_test(what_is_not_utf8_is_refused),
 	};
 

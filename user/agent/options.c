@@ -11,6 +11,7 @@
 
 #include "exchange/exchanges.h"
 #include "sink/sink.h"
+#include "sink/words.h"
 #include "wire/streams.h"
 
 struct choice {
@@ -248,34 +249,6 @@ static int set_option(struct options *o, const struct spec *s, const char *text,
 	return fail(error, "--%s: not understood", s->name);
 }
 
-/* SINK [full] [SINK [full]]... */
-static int add_word(struct options *o, const char *word, char *error)
-{
-	struct sink_url *last = o->sink_count ? &o->sinks[o->sink_count - 1] : NULL;
-	int err;
-
-	if (!strcmp(word, "full")) {
-		if (!last)
-			return fail(error,
-				"'full' follows a sink, as in: unix:///run/dnstap.sock full "
-				"(a socket of that name is ./full)");
-		if (last->full)
-			return fail(error, "'full' stands twice behind %s", last->text);
-		last->full = true;
-		return 0;
-	}
-	if (o->sink_count == OPTIONS_SINKS_MAX)
-		return fail(error, "at most %d sinks", OPTIONS_SINKS_MAX);
-	err = sink_url_parse(word, &o->sinks[o->sink_count], error, OPTIONS_ERROR_MAX);
-	if (err)
-		return err;
-	for (size_t i = 0; i < o->sink_count; i++)
-		if (!strcmp(o->sinks[i].text, word))
-			return fail(error, "sink %s is named twice", word);
-	o->sink_count++;
-	return 0;
-}
-
 static int check_whole(struct options *o, char *error)
 {
 	if (o->show_help || o->show_version)
@@ -348,7 +321,8 @@ int options_parse(int argc, char **argv, struct options *ret, char error[static 
 			err = set_option(ret, spec, optarg, error);
 	}
 	for (; !err && optind < argc; optind++)
-		err = add_word(ret, argv[optind], error);
+		err = words_take(ret->sinks, &ret->sink_count, OPTIONS_SINKS_MAX, argv[optind],
+			error, OPTIONS_ERROR_MAX);
 	return err ? err : check_whole(ret, error);
 }
 

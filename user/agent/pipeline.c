@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/emit.h"
+#include "sink/emit.h"
 #include "agent/intake.h"
 #include "base/clock.h"
 #include "exchange/copies.h"

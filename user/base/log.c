@@ -11,6 +11,13 @@
 /* Set once at start, before any thread; the process has one standard error. */
 static enum log_level threshold = LOG_INFO;
 
+static void to_stderr(const char *line)
+{
+	fprintf(stderr, "dnstap-bpf: %s\n", line);
+}
+
+static log_fn *output = to_stderr;
+
 void log_set_level(enum log_level level)
 {
 	threshold = level;
@@ -21,18 +28,25 @@ enum log_level log_level(void)
 	return threshold;
 }
 
+void log_set_function(log_fn *fn)
+{
+	output = fn;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
 	char line[1024];
 	va_list args;
+	int len;
 
-	if (level > threshold)
+	if (level > threshold || !output)
 		return;
+	len = snprintf(line, sizeof(line), "%s", prefix[level]);
 	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
+	vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
 	va_end(args);
-	fprintf(stderr, "dnstap-bpf: %s%s\n", prefix[level], line);
+	output(line);
 }
 
 bool log_allowed(struct log_limit *limit, uint64_t now, uint64_t *ret_suppressed)

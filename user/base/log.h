@@ -15,6 +15,10 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void log_set_level(enum log_level level);
 enum log_level log_level(void);
 
+/* Lines go to this function instead of standard error, from any thread; NULL: to nobody. */
+typedef void log_fn(const char *line);
+void log_set_function(log_fn *fn);
+
 /* A printf format without a newline. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

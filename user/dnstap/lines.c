@@ -218,8 +218,9 @@ static void put_json(struct text *text, const struct message *m, bool full)
 	text_char(text, '"');
 	put_json_time(text, "query_time", m->query_time);
 	put_json_time(text, "response_time", m->response_time);
-	text_string(text, m->family == FAMILY_IPV4 ? ",\"socket_family\":\"INET\""
-						   : ",\"socket_family\":\"INET6\"");
+	if (m->family)
+		text_string(text, m->family == FAMILY_IPV4 ? ",\"socket_family\":\"INET\""
+							   : ",\"socket_family\":\"INET6\"");
 	text_string(text, ",\"socket_protocol\":\"");
 	text_string(text, protocol_name(m));
 	text_char(text, '"');

@@ -101,7 +101,6 @@ struct encoder *encoder_new(const char *identity, const char *version)
 	if (!encoder)
 		return NULL;
 	dnstap__message__init(&encoder->message);
-	encoder->message.has_socket_family = true;
 	encoder->message.has_socket_protocol = true;
 	memcpy(encoder->identity, identity, strlen(identity) + 1);
 	memcpy(encoder->version, version, strlen(version) + 1);
@@ -128,6 +127,7 @@ static void fill_endpoints(Dnstap__Message *pb, const struct message *m)
 {
 	size_t len = family_len(m->family);
 
+	pb->has_socket_family = m->family != 0;
 	pb->socket_family = m->family == FAMILY_IPV4 ? DNSTAP__SOCKET_FAMILY__INET
 						     : DNSTAP__SOCKET_FAMILY__INET6;
 	pb->socket_protocol = m->protocol == IPPROTO_UDP ? DNSTAP__SOCKET_PROTOCOL__UDP

@@ -48,7 +48,7 @@ struct bytes {
 /* query_* is the initiator, response_* the responder, whatever the message's own direction. */
 struct message {
 	enum message_type type;
-	uint8_t family;   /* FAMILY_IPV4 or FAMILY_IPV6 */
+	uint8_t family;   /* FAMILY_IPV4 or FAMILY_IPV6; 0: unknown, and no addresses */
 	uint8_t protocol; /* IPPROTO_UDP or IPPROTO_TCP */
 	const uint8_t *query_address, *response_address; /* 4 or 16 bytes; NULL: absent */
 	uint16_t query_port, response_port;              /* 0: absent */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The last step of the pipeline: one dnstap message to every sink, each form of it (frame or
- * line, with or without bytes) built at most once. Owned by the pipeline; one thread.
+ * One dnstap message to every sink, each form of it (frame or line, with or without bytes) built
+ * at most once. One thread.
  */
-#ifndef AGENT_EMIT_H
-#define AGENT_EMIT_H
+#ifndef SINK_EMIT_H
+#define SINK_EMIT_H
 
 #include <stdbool.h>
 #include <stddef.h>

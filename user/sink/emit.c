@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "agent/emit.h"
+#include "sink/emit.h"
 
 #include <stdlib.h>
 
