@@ -26,7 +26,7 @@ CFLAGS  ?= -O2 -g
 SANITIZE :=
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) $(SANITIZE)
 override CPPFLAGS += -I user -I bpf -I $(BUILD)/bpf -I $(BUILD)/proto
-LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lpthread
+LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lssl -lcrypto -lpthread
 
 ROOMS   := base wire exchange dnstap sink capture agent
 SOURCES := $(foreach room,$(ROOMS),$(sort $(wildcard user/$(room)/*.c)))

@@ -6,7 +6,8 @@ a tap of ours.
       1 root     Knot            10 knot   Knot, dynamic zone     20 unbound  validating resolver
       2 nsd      NSD, the TLD    11 bind   BIND, dynamic zone     21 bindres  BIND, the same
      30 dnsdist  forwards to unbound, with a cache                31 forward  Unbound, forwards
-     40, 41, 42 all  Knot, an Unbound and a dnsdist, on three addresses of one host
+     40 to 43 all    Knot, Unbound, dnsdist and an Unbound that forwards to the first, on four
+                     addresses of one host
      50 ... odd  servers that misbehave (odd_server.py)           100 client; 200 one not allowed
 
 The taps start before the daemons and stop after them, so that whatever a daemon reports of itself
@@ -14,10 +15,8 @@ had its packets inside the tap's time.
 """
 
 import contextlib
-import json
-import shutil
+import os
 import signal
-import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +25,19 @@ from typing import Dict, List
 import internet_servers as servers
 import internet_zones as zones
 import netns
-from collectors import Tool, fstrm_capture
+from collectors import Tool, fstrm_capture, wait_until
 from internet_zones import ODD, address
-from tap import Result, Tap, check_balance
+from tap import Result, Tap
 
 DEVICE, BRIDGE = "eth0", "switch"
 CLIENTS = (100, 200)  # the second in the half of the network that resolvers refuse
 NATIVE_FLUSH_SECONDS = 3.0
+
+# For tcpdump: what a tap reports on or may need. Acknowledgements without data are neither.
+_V4_DATA = "(ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2) != 0 or tcp[13] & 7 != 0)"
+_V6_DATA = "(ip6[4:2] - ((ip6[52] & 0xf0) >> 2) != 0 or ip6[53] & 7 != 0)"
+PACKETS = (f"udp port 53 or (ip and tcp port 53 and {_V4_DATA}) or (ip6 and tcp port 53 and "
+           f"{_V6_DATA}) or ip[6:2] & 0x1fff != 0 or ip6[6] == 44")
 
 
 @dataclass
@@ -66,7 +71,7 @@ def sweep() -> None:
         if name.startswith(netns.PREFIX) and owner.isdigit() and not Path("/proc", owner).exists():
             for pid in netns.ip("netns", "pids", name).split():
                 with contextlib.suppress(OSError):
-                    netns.os.kill(int(pid), signal.SIGKILL)
+                    os.kill(int(pid), signal.SIGKILL)
     netns.remove_leftovers()
 
 
@@ -125,11 +130,12 @@ class Internet:
         self.add(self.host("dnsdist", 30), servers.Dnsdist, 30,
                  upstream=[address(20, 4), address(20, 6)])
         self.add(self.host("forward", 31), servers.Unbound, 31, upstream=21, **anchor)
-        together = self.host("all", 40, 41, 42)
+        together = self.host("all", 40, 41, 42, 43)
         self.add(together, servers.Knot, 40, zones=["all.test."])
         self.add(together, servers.Unbound, 41, **anchor)
         self.add(together, servers.Dnsdist, 42,
                  upstream=[address(20, 4), address(41, 6)])
+        self.add(together, servers.Unbound, 43, upstream=41, **anchor)
 
     def start(self) -> None:
         for host in self.hosts.values():
@@ -161,13 +167,13 @@ class Internet:
 
     def count(self, host: Host) -> None:
         """tcpdump, which knows nothing of us, says how many packets there were."""
-        what = "port 53 or (ip[6:2] & 0x1fff != 0) or ip6[6] == 44"
         for device in (DEVICE, "lo"):
             words = ["tcpdump", "-i", device, *(["-Q", "in"] if device == "lo" else []), "-p", "-n",
-                     "-B", 65536, "-s", 64, "-w", "/dev/null", what]
+                     "-B", 65536, "-s", 64, "-w", "/dev/null", PACKETS]
             counter = servers.Child(words, host.folder / f"tcpdump.{device}", host.space)
             self.stack.callback(counter.close)
             host.counters.append(counter)
+            wait_until("tcpdump listens", lambda: "listening on" in counter.log.read_text())
 
     def stop(self) -> Dict[str, Host]:
         """Ends daemons, then taps, then collectors, each in the way that loses nothing."""

@@ -88,8 +88,8 @@ def vlan() -> str:
 
 @functools.lru_cache(None)
 def qemu() -> str:
-    lacking = [name for name in ("qemu-system-x86_64", "busybox", "cpio")
-               if not shutil.which(name)]
+    lacking = [name for name in ("qemu-system-x86_64", "busybox", "cpio", "depmod")
+               if not shutil.which(name, path="/usr/sbin:/usr/bin")]
     return f"virtual machines: {', '.join(lacking)} not installed" if lacking else ""
 
 

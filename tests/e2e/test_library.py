@@ -9,7 +9,7 @@ import pytest
 
 from tap import REPOSITORY, binary
 
-LIBRARIES = ["-lprotobuf-c", "-lfstrm", "-lcares", "-lpthread"]
+LIBRARIES = ["-lprotobuf-c", "-lfstrm", "-lcares", "-lssl", "-lcrypto", "-lpthread"]
 SOURCE = REPOSITORY / "tests" / "e2e" / "emit_example.c"
 
 

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "sink/retry.h"
 #include "sink/sink.h"
 #include "test_sink_collector.h"
 
@@ -447,7 +448,7 @@ static void a_replay_that_waits_can_be_stopped(void **state)
 	offer(unfinished, 0, 2000);
 	counts = stopped(unfinished, SINK_FINISH_MS + 300);
 	assert_int_equal(counts.unconfirmed, 2000);
-	counts = stopped(alone, SINK_WRITE_MS + SINK_BACKOFF_MAX_MS + 300);
+	counts = stopped(alone, SINK_WRITE_MS + SINK_BACKOFF_NEAR_MS + 300);
 	assert_int_equal(counts.offered, 2000);
 	assert_true(counts.lost_queue_full > 0 && counts.lost_undelivered > 0);
 	collector_stop(c);

@@ -110,6 +110,57 @@ static void tcp_takes_names_and_addresses(void **state)
 	}
 }
 
+static void tls_is_written_as_tcp_is(void **state)
+{
+	struct sink_url url = good("tls://collector.example.net?tls-ca=/etc/a b.pem&tls-verify=no");
+
+	(void)state;
+	assert_int_equal(url.kind, SINK_TLS);
+	assert_int_equal(url.port, 6000);
+	assert_string_equal(url.target, "collector.example.net");
+	assert_string_equal(sink_setting(&url.settings, url.settings.tls_ca, NULL), "/etc/a b.pem");
+	assert_int_equal(url.settings.tls_verify, SINK_NO);
+	/* what is not given leaves it to the program's own options */
+	assert_string_equal(sink_setting(&url.settings, url.settings.tls_cert, "other"), "other");
+	assert_int_equal(url.settings.unidirectional, SINK_NOT_SAID);
+}
+
+static void options_follow_any_sink(void **state)
+{
+	static const char *const texts[] = {
+		"/tmp/s", "unix:///tmp/s", "tcp://[::1]:1", "tls://host", "file:///f", "-"};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(text, sizeof(text), "%s?queue=2M", texts[i]);
+		assert_int_equal(good(text).settings.queue_size, 2 * 1024 * 1024);
+	}
+	assert_string_equal(good("/tmp/s?unidirectional=yes").target, "/tmp/s");
+	assert_int_equal(good("tcp://h:7?unidirectional=yes").settings.unidirectional, SINK_YES);
+	assert_int_equal(good("tcp://h:7?queue=131072").port, 7);
+}
+
+static void wrong_options_say_what_is_right(void **state)
+{
+	(void)state;
+	refused("/tmp/s?", "?key=value");
+	refused("/tmp/s?queue", "?key=value");
+	refused("/tmp/s?queue=", "?key=value");
+	refused("/tmp/s?queue=1M&", "?key=value");
+	refused("/tmp/s?speed=1", "only queue, unidirectional");
+	refused("tcp://h?tls-ca=/x", "there is no option 'tls-ca' here");
+	refused("file:///f?unidirectional=yes", "there is no option 'unidirectional' here");
+	refused("/tmp/s?queue=1", "131072 to 1073741824");
+	refused("/tmp/s?queue=2G", "131072 to 1073741824");
+	refused("/tmp/s?queue=99999999999999999999", "131072 to 1073741824");
+	refused("/tmp/s?queue=18014398509481985K", "131072 to 1073741824");
+	refused("/tmp/s?queue=1Mx", "131072 to 1073741824");
+	refused("/tmp/s?queue=-1", "131072 to 1073741824");
+	refused("/tmp/s?unidirectional=1", "yes or no");
+	refused("tls://h?tls-verify=never", "yes or no");
+}
+
 static void wrong_ones_say_what_is_right(void **state)
 {
 	(void)state;
@@ -166,6 +217,9 @@ int main(void)
 		cmocka_unit_test(a_unix_path_may_have_107_bytes),
 		cmocka_unit_test(files_and_lines),
 		cmocka_unit_test(tcp_takes_names_and_addresses),
+		cmocka_unit_test(tls_is_written_as_tcp_is),
+		cmocka_unit_test(options_follow_any_sink),
+		cmocka_unit_test(wrong_options_say_what_is_right),
 		cmocka_unit_test(wrong_ones_say_what_is_right),
 		cmocka_unit_test(very_long_ones_are_refused),
 	};

@@ -83,6 +83,14 @@ static const struct spec specs[] = {
 		.argument = "BYTES", .help = "for what of them is not whole yet (16M)"},
 	{"queue-size", 0, SIZE, FIELD(queue_size), SINK_QUEUE_MIN, SINK_QUEUE_MAX,
 		.argument = "BYTES", .help = "of each sink's queue (16M)"},
+	{"tls-ca", 0, TEXT, FIELD(tls.ca), .argument = "PATH",
+		.help = "tls sinks: whom to trust, a file or folder (as the system does)"},
+	{"tls-cert", 0, TEXT, FIELD(tls.cert), .argument = "FILE",
+		.help = "tls sinks: our own certificate, PEM (none)"},
+	{"tls-key", 0, TEXT, FIELD(tls.key), .argument = "FILE",
+		.help = "tls sinks: its key (in the same file)"},
+	{"tls-no-verify", 0, FLAG, FIELD(tls.no_verify),
+		.help = "tls sinks: take any certificate for good"},
 	{"ring", 0, CHOICE, FIELD(ring), .choices = rings, .argument = "KIND",
 		.help = "perf, bpf or auto: perf where it may be opened (auto)"},
 	{"ring-size", 0, SIZE, FIELD(ring_size), RINGS_SIZE_MIN, RINGS_SIZE_MAX,
@@ -348,9 +356,10 @@ void options_usage(FILE *to)
 	fputs("usage: dnstap-bpf [OPTIONS] SINK [full] [SINK [full]]...\n"
 	      "Watches DNS packets beside any server and sends them as dnstap.\n\n"
 	      "  SINK   /path or unix:///path    a Unix socket, as `dnstap -u` opens\n"
-	      "         tcp://host[:6000]        a TCP collector\n"
+	      "         tcp://host[:6000]        a TCP collector; tls://host[:6000] over TLS\n"
 	      "         file:///path             a Frame Streams file\n"
 	      "         -                        one line a message on standard output\n"
+	      "         each may have ?key=value&... options of its own (see the README)\n"
 	      "  full   with the DNS message itself, not only its addresses and times\n\n",
 		to);
 	for (int i = 0; i < SPEC_COUNT; i++)

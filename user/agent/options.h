@@ -14,7 +14,7 @@
 #include "capture/rings.h"
 #include "dnstap/lines.h"
 #include "exchange/roles.h"
-#include "sink/url.h"
+#include "sink/sink.h"
 
 enum {
 	OPTIONS_SINKS_MAX = 8,
@@ -54,6 +54,7 @@ struct options {
 	uint64_t max_streams;
 	uint64_t stream_memory; /* bytes */
 	uint64_t queue_size;    /* bytes, of each sink */
+	struct sink_tls tls;    /* for the tls sinks that do not say otherwise */
 	int format;             /* enum lines_format */
 	const char *ledger;     /* NULL: no file */
 	bool verbose, show_version, show_help;

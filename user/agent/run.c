@@ -44,6 +44,7 @@ static int open_sinks(struct run *run)
 	const struct options *o = run->options;
 	struct sink_options options = {
 		.queue_size = o->queue_size,
+		.tls = o->tls,
 		.wait_for_room = o->read,
 		.own_socket = own_add,
 		.own_socket_arg = &run->own,

@@ -58,7 +58,7 @@ static const struct line streams_lines[] = {
 };
 
 static const struct line sink_lines[] = {
-#define SINK_LINE(name, text) {#name, text, TOTAL, offsetof(struct sink_counts, name)},
+#define SINK_LINE(name, kind, text) {#name, text, kind, offsetof(struct sink_counts, name)},
 	SINK_COUNT_LIST(SINK_LINE)
 #undef SINK_LINE
 };
@@ -132,16 +132,25 @@ bool summary_balanced(const struct summary *r)
 	return balanced;
 }
 
+/* On a unidirectional connection nothing can be confirmed; there only its early end is a loss. */
+static bool sink_lost(const struct sink *sink)
+{
+	struct sink_counts c;
+
+	sink_read_counts(sink, &c);
+	if (c.lost_queue_full || c.lost_undelivered)
+		return true;
+	if (sink_url(sink)->settings.unidirectional != SINK_YES)
+		return c.unconfirmed;
+	return c.ended_closed || c.ended_timeout || c.ended_protocol || c.ended_error;
+}
+
 bool summary_lost(const struct summary *r)
 {
 	bool lost = r->ledger->ring_full || r->ledger->frame_oversize;
 
-	for (size_t i = 0; i < r->sink_count; i++) {
-		struct sink_counts c;
-
-		sink_read_counts(r->sinks[i], &c);
-		lost |= c.lost_queue_full || c.lost_undelivered || c.unconfirmed;
-	}
+	for (size_t i = 0; i < r->sink_count; i++)
+		lost |= sink_lost(r->sinks[i]);
 	return lost;
 }
 

@@ -11,7 +11,7 @@
  * lock around it. Reading the counts needs no lock. The sinks' threads block all signals.
  * Ownership: nothing that is passed in is kept; all is copied before the call returns.
  *
- * Link with -ldnstap-emit -lprotobuf-c -lfstrm -lcares -lpthread (pkg-config dnstap-emit).
+ * Link with -ldnstap-emit and what it needs: pkg-config --static dnstap-emit tells.
  */
 #ifndef DNSTAP_EMIT_H
 #define DNSTAP_EMIT_H

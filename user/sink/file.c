@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -129,6 +130,7 @@ static int file_new(struct transport **ret)
 		return -ENOMEM;
 	f->base.ops = &ops;
 	f->base.fd = -1;
+	f->base.news_fd = -1;
 	f->base.wants = POLLOUT;
 	f->base.framed = true;
 	*ret = &f->base;
@@ -136,7 +138,7 @@ static int file_new(struct transport **ret)
 }
 
 /* Opens the file and sees what it is. */
-static int file_begin(struct file_transport *f, const char **ret_hint)
+static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
 {
 	struct stat status;
 
@@ -147,7 +149,8 @@ static int file_begin(struct file_transport *f, const char **ret_hint)
 		if (rc != -ENXIO || stat(f->path, &status))
 			return rc;
 		if (S_ISSOCK(status.st_mode))
-			*ret_hint = "it is a socket: write unix:// instead of file://";
+			snprintf(hint, hint_size,
+				"it is a socket: write unix:// instead of file://");
 		if (!S_ISFIFO(status.st_mode))
 			return rc;
 	} else if (fstat(f->base.fd, &status)) {
@@ -159,7 +162,7 @@ static int file_begin(struct file_transport *f, const char **ret_hint)
 	return 0;
 }
 
-int file_transport_new(const char *path, struct transport **ret, const char **ret_hint)
+int file_transport_new(const char *path, struct transport **ret, char *hint, size_t hint_size)
 {
 	struct file_transport *f;
 	struct transport *t;
@@ -169,7 +172,7 @@ int file_transport_new(const char *path, struct transport **ret, const char **re
 		return rc;
 	f = (struct file_transport *)t;
 	memcpy(f->path, path, strnlen(path, sizeof(f->path) - 1));
-	rc = file_begin(f, ret_hint);
+	rc = file_begin(f, hint, hint_size);
 	if (rc) {
 		transport_free(t);
 		return rc;

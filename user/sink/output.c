@@ -167,7 +167,27 @@ static fstrm_res on_read(void *arg, void *bytes, size_t len)
 	return fstrm_res_failure;
 }
 
-/* Files have their STOP still in the buffer here. A torn one is taken back. */
+/*
+ * Nobody says FINISH: what the system took gets its time to arrive before the connection is closed,
+ * which would throw it away if the other end had said anything.
+ */
+static void wait_for_end(struct output *out)
+{
+	struct transport *t = out->transport;
+	const uint64_t deadline = wait_until(SINK_FINISH_MS);
+	char ignored[256];
+	ssize_t n = t->ops->hang_up(t);
+
+	while (n >= 0) {
+		n = t->ops->read(t, ignored, sizeof(ignored));
+		if (n == -EAGAIN)
+			n = wait_ready(out->wait, t->fd, t->wants, deadline);
+		else if (n == 0)
+			return;
+	}
+}
+
+/* What goes one way only has its STOP still in the buffer here. A torn one is taken back. */
 static fstrm_res on_close(void *arg)
 {
 	struct output *out = arg;
@@ -176,6 +196,8 @@ static fstrm_res on_close(void *arg)
 
 	if (rc && ops->cut)
 		ops->cut(out->transport, out->taken);
+	if (!rc && !out->broken && out->transport->unidirectional)
+		wait_for_end(out);
 	if (!rc)
 		rc = ops->close(out->transport);
 	if (rc)
@@ -194,7 +216,7 @@ static struct fstrm_writer *new_writer(struct output *out)
 	fstrm_rdwr_set_open(rdwr, on_open);
 	fstrm_rdwr_set_write(rdwr, on_write);
 	fstrm_rdwr_set_close(rdwr, on_close);
-	if (out->transport->ops->read)
+	if (out->transport->ops->read && !out->transport->unidirectional)
 		fstrm_rdwr_set_read(rdwr, on_read);
 	/* one type only: with more, libfstrm forgets that one matched */
 	if (fstrm_writer_options_add_content_type(

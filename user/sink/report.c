@@ -13,11 +13,11 @@ struct again {
 	char text[64];
 };
 
-static bool allowed(struct log_limit *limit, struct again *ret)
+static bool allowed(struct report *r, enum report_reason reason, struct again *ret)
 {
 	uint64_t suppressed;
 
-	if (!log_allowed(limit, clock_monotonic(), &suppressed))
+	if (!log_allowed(&r->limits[reason], clock_monotonic(), &suppressed))
 		return false;
 	ret->text[0] = 0;
 	if (suppressed)
@@ -26,8 +26,25 @@ static bool allowed(struct log_limit *limit, struct again *ret)
 	return true;
 }
 
-static const char *reason(int error)
+enum report_reason report_reason(int error)
 {
+	switch (error) {
+	case -EPIPE:
+	case -ECONNRESET:
+		return REPORT_CLOSED;
+	case -ETIMEDOUT:
+		return REPORT_TIMEOUT;
+	case -EPROTO:
+		return REPORT_PROTOCOL;
+	default:
+		return REPORT_ERROR;
+	}
+}
+
+static const char *text_of(int error, const char *why)
+{
+	if (why)
+		return why;
 	switch (error) {
 	case -EPIPE:
 		return "the other end closed it";
@@ -40,10 +57,10 @@ static const char *reason(int error)
 	}
 }
 
-void report_connected(struct report *r)
+void report_connected(struct report *r, const char *note)
 {
 	if (!r->well)
-		log_info("sink %s: connected", r->name);
+		log_info("sink %s: connected%s%s", r->name, note ? ", " : "", note ? note : "");
 	r->well = true;
 }
 
@@ -51,40 +68,51 @@ void report_no_connection(struct report *r, int error, bool greeted, const char 
 {
 	struct again again;
 
-	if (!allowed(&r->no_connection, &again))
+	if (!allowed(r, greeted ? REPORT_HANDSHAKE : REPORT_CONNECT, &again))
 		return;
 	r->well = false;
 	log_warn("sink %s: %s: %s; trying again until it works%s", r->name,
-		greeted ? "connected, but no handshake" : "not connected",
-		greeted || !why ? reason(error) : why, again.text);
+		greeted ? "connected, but no handshake" : "not connected", text_of(error, why),
+		again.text);
 }
 
-void report_lost(struct report *r, int error, uint64_t frames)
+void report_lost(struct report *r, int error, const char *why, uint64_t frames)
 {
 	struct again again;
 
-	if (!allowed(&r->lost, &again))
+	if (!allowed(r, report_reason(error), &again))
 		return;
 	r->well = false;
 	log_warn("sink %s: connection lost: %s; %" PRIu64
 		 " messages written to it are unconfirmed%s",
-		r->name, reason(error), frames, again.text);
+		r->name, text_of(error, why), frames, again.text);
 }
 
 void report_disk_full(struct report *r)
 {
 	struct again again;
 
-	if (allowed(&r->disk_full, &again))
+	if (allowed(r, REPORT_DISK_FULL, &again))
 		log_error("sink %s: no room on the disk; messages wait in the queue%s", r->name,
 			again.text);
+}
+
+void report_queue_full(struct report *r, uint64_t frames)
+{
+	struct again again;
+
+	if (frames == r->queue_full || !allowed(r, REPORT_QUEUE_FULL, &again))
+		return;
+	log_warn("sink %s: the queue is full: %" PRIu64 " messages lost since last said", r->name,
+		frames - r->queue_full);
+	r->queue_full = frames;
 }
 
 void report_unfinished(struct report *r, int error, uint64_t frames)
 {
 	log_warn("sink %s: ended without confirmation: %s; %" PRIu64
 		 " messages written to it are unconfirmed",
-		r->name, reason(error), frames);
+		r->name, text_of(error, NULL), frames);
 }
 
 void report_failed(struct report *r, int error)

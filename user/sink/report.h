@@ -12,18 +12,37 @@
 
 #include "base/log.h"
 
-struct report {
-	const char *name; /* the sink, as the user wrote it */
-	struct log_limit no_connection, lost, disk_full;
-	bool well; /* the last line said "connected" */
+/* Why frames wait or are lost. */
+enum report_reason {
+	REPORT_CONNECT,   /* nobody there, no address, a TLS handshake that failed */
+	REPORT_HANDSHAKE, /* there, but no collector */
+	REPORT_CLOSED,    /* a connection that the other end closed */
+	REPORT_TIMEOUT,   /* ... on which it did nothing in time */
+	REPORT_PROTOCOL,  /* ... on which it said what no collector says */
+	REPORT_ERROR,     /* ... that the system ended */
+	REPORT_DISK_FULL,
+	REPORT_QUEUE_FULL,
+	REPORT_REASONS,
 };
 
-/* Errors are -errno. */
-void report_connected(struct report *report);
-/* greeted: it was there but did not do the handshake. why: constant text or NULL. */
+struct report {
+	const char *name; /* the sink, as the user wrote it */
+	struct log_limit limits[REPORT_REASONS];
+	bool well;           /* the last line said "connected" */
+	uint64_t queue_full; /* frames, as last told */
+};
+
+/* Why a connection ended; error is -errno. */
+enum report_reason report_reason(int error);
+
+/* note: constant text to go with it, or NULL. */
+void report_connected(struct report *report, const char *note);
+/* Errors are -errno. greeted: it was there but did not do the handshake. why: constant or NULL. */
 void report_no_connection(struct report *report, int error, bool greeted, const char *why);
-void report_lost(struct report *report, int error, uint64_t frames);
+void report_lost(struct report *report, int error, const char *why, uint64_t frames);
 void report_disk_full(struct report *report);
+/* frames lost since the start because the queue was full; nothing is said when none are new. */
+void report_queue_full(struct report *report, uint64_t frames);
 /* At the end: without FINISH, or the file could not be closed whole. */
 void report_unfinished(struct report *report, int error, uint64_t frames);
 void report_failed(struct report *report, int error);

@@ -63,6 +63,13 @@ static void add_address(struct resolved *ret, const struct sockaddr *address, so
 	ret->at[ret->count++].len = len;
 }
 
+/* All hold as long as the first of them that ends. */
+static void shorten(struct resolved *ret, int ttl)
+{
+	if (ttl >= 0 && (uint64_t)ttl < ret->seconds)
+		ret->seconds = (uint64_t)ttl;
+}
+
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct lookup *l = arg;
@@ -72,8 +79,10 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	l->status = status;
 	if (status != ARES_SUCCESS)
 		return;
-	for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next)
+	for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
 		add_address(l->result, n->ai_addr, (socklen_t)n->ai_addrlen);
+		shorten(l->result, n->ai_ttl);
+	}
 	ares_freeaddrinfo(info);
 }
 
@@ -163,6 +172,7 @@ int resolve(const char *host, uint16_t port, struct wait *wait, sink_own_socket_
 
 	*ret_why = NULL;
 	ret->count = 0;
+	ret->seconds = UINT64_MAX;
 	snprintf(port_text, sizeof(port_text), "%u", port);
 	if (from_text(host, port_text, ret))
 		return 0;

@@ -21,6 +21,7 @@ enum { RESOLVE_MAX = 16 };
 
 struct resolved {
 	size_t count;
+	uint64_t seconds; /* for which they hold */
 	struct {
 		struct sockaddr_storage address;
 		socklen_t len;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "sink/output.h"
 #include "sink/report.h"
+#include "sink/retry.h"
 #include "sink/wait.h"
 
 enum {
@@ -27,7 +28,9 @@ struct sender {
 	struct output *output;
 	struct wait wait;
 	struct report report;
+	pthread_mutex_t lock; /* for counts */
 	struct sender_counts counts;
+	const _Atomic uint64_t *lost_queue_full;
 	atomic_bool failed;
 	int failure_fd;
 	pthread_t thread;
@@ -39,26 +42,26 @@ struct sender {
 	uint64_t progress;  /* monotonic ns when bytes were taken last */
 	unsigned int tries; /* connections tried in all */
 	bool tried_at_stop;
-	unsigned int backoff_ms;
-	uint64_t random;
+	struct retry retry;
 };
 
-static uint64_t count_read(const _Atomic uint64_t *count)
+/* The only writer is the sender's thread, so only what others read together needs the lock. */
+static void count_add(struct sender *s, uint64_t *count, uint64_t n)
 {
-	return atomic_load_explicit(count, memory_order_relaxed);
+	pthread_mutex_lock(&s->lock);
+	*count += n;
+	pthread_mutex_unlock(&s->lock);
 }
 
-/* Each count has one writer, so no locked instruction is needed. */
-static void count_add(_Atomic uint64_t *count, uint64_t n)
+static void count_reason(struct sender *s, enum report_reason reason)
 {
-	atomic_store_explicit(count, count_read(count) + n, memory_order_release);
+	count_add(s, &s->counts.reasons[reason], 1);
 }
 
 /* Frames written to the connection that is open. */
 static uint64_t written(const struct sender *s)
 {
-	return count_read(&s->counts.sent) - count_read(&s->counts.confirmed) -
-	       count_read(&s->counts.unconfirmed);
+	return s->counts.sent - s->counts.confirmed - s->counts.unconfirmed;
 }
 
 static bool stopping(const struct sender *s)
@@ -83,16 +86,9 @@ static bool out_of_time(const struct sender *s)
 	return clock_monotonic() >= limit;
 }
 
-/* Between half of the interval and all of it, so that many taps do not come back in step. */
-static void back_off(struct sender *s)
+static void back_off(struct sender *s, bool near)
 {
-	unsigned int half = s->backoff_ms / 2;
-
-	s->random = s->random * 6364136223846793005ULL + 1442695040888963407ULL;
-	wait_pause(&s->wait, wait_until(half + (unsigned int)((s->random >> 33) % (half + 1))));
-	s->backoff_ms *= 2;
-	if (s->backoff_ms > SINK_BACKOFF_MAX_MS)
-		s->backoff_ms = SINK_BACKOFF_MAX_MS;
+	retry_pause(&s->retry, &s->wait, s->transport, near);
 }
 
 static void give_up(struct sender *s, int error)
@@ -126,9 +122,12 @@ static void settle(struct sender *s, int error)
 	uint64_t frames = written(s);
 
 	s->open = false;
-	count_add(error ? &s->counts.unconfirmed : &s->counts.confirmed, frames);
+	count_add(s,
+		error || s->transport->unidirectional ? &s->counts.unconfirmed
+						      : &s->counts.confirmed,
+		frames);
 	if (clock_monotonic() - s->opened >= STEADY_MS * NS_PER_MS)
-		s->backoff_ms = SINK_BACKOFF_MIN_MS;
+		retry_reset(&s->retry);
 }
 
 static void lose(struct sender *s, int error)
@@ -141,9 +140,11 @@ static void lose(struct sender *s, int error)
 		give_up(s, error);
 		return;
 	}
-	if (s->transport->remote)
-		report_lost(&s->report, error, frames);
-	back_off(s);
+	if (s->transport->remote) {
+		count_reason(s, report_reason(error));
+		report_lost(&s->report, error, s->transport->why, frames);
+	}
+	back_off(s, true);
 }
 
 /* At exit: once for a live tap, whose collector may never have been, longer if it was there. */
@@ -156,7 +157,14 @@ static bool worth_trying(struct sender *s)
 	s->tried_at_stop = true;
 	if (queue_empty(s->queue) || out_of_time(s))
 		return false;
-	return !again || !s->wait.live || count_read(&s->counts.connections);
+	return !again || !s->wait.live || s->counts.connections;
+}
+
+static void wait_for_disk(struct sender *s)
+{
+	count_reason(s, REPORT_DISK_FULL);
+	report_disk_full(&s->report);
+	back_off(s, true);
 }
 
 static bool connect_step(struct sender *s)
@@ -170,18 +178,19 @@ static bool connect_step(struct sender *s)
 	rc = output_open(s->output, &connected);
 	if (!rc) {
 		s->open = true;
+		s->transport->why = NULL;
 		s->opened = s->progress = clock_monotonic();
-		count_add(&s->counts.connections, 1);
+		count_add(s, &s->counts.connections, 1);
 		if (s->transport->remote)
-			report_connected(&s->report);
+			report_connected(&s->report, s->transport->note);
 	} else if (is_final(s, rc)) {
 		give_up(s, rc);
 	} else if (disk_full(rc)) {
-		report_disk_full(&s->report);
-		back_off(s);
+		wait_for_disk(s);
 	} else {
+		count_reason(s, connected ? REPORT_HANDSHAKE : REPORT_CONNECT);
 		report_no_connection(&s->report, rc, connected, s->transport->why);
-		back_off(s);
+		back_off(s, false);
 	}
 	return true;
 }
@@ -217,9 +226,9 @@ static size_t release_taken(struct sender *s)
 	if (frames == 0)
 		return left;
 	s->progress = clock_monotonic();
-	count_add(&s->counts.sent, frames);
+	count_add(s, &s->counts.sent, frames);
 	if (!s->transport->framed)
-		count_add(&s->counts.confirmed, frames);
+		count_add(s, &s->counts.confirmed, frames);
 	queue_release(s->queue, &at);
 	return left;
 }
@@ -240,11 +249,10 @@ static void send_step(struct sender *s)
 	if (!rc) {
 		/* a collector that takes a little and closes must hold longer: see settle */
 		if (!s->transport->remote)
-			s->backoff_ms = SINK_BACKOFF_MIN_MS;
+			retry_reset(&s->retry);
 	} else if (disk_full(rc) && s->transport->ops->cut &&
 		   !s->transport->ops->cut(s->transport, torn)) {
-		report_disk_full(&s->report);
-		back_off(s);
+		wait_for_disk(s);
 	} else {
 		lose(s, rc);
 	}
@@ -279,7 +287,7 @@ static void discard_queue(struct sender *s)
 
 	while (queue_next(s->queue, &at, &bytes, &len))
 		frames++;
-	count_add(&s->counts.lost_undelivered, frames);
+	count_add(s, &s->counts.lost_undelivered, frames);
 	queue_release(s->queue, &at);
 }
 
@@ -298,6 +306,8 @@ static bool step(struct sender *s)
 	/* before the look into the queue: what was offered before the stop is then seen there */
 	const bool ending = stopping(s);
 
+	report_queue_full(
+		&s->report, atomic_load_explicit(s->lost_queue_full, memory_order_relaxed));
 	if (sender_failed(s)) {
 		failed_step(s, ending);
 		return !ending;
@@ -348,7 +358,7 @@ static int start(struct sender *s)
 }
 
 int sender_new(const char *name, const struct sink_options *options, struct queue *queue,
-	struct transport *transport, struct sender **ret)
+	struct transport *transport, const _Atomic uint64_t *lost_queue_full, struct sender **ret)
 {
 	struct sender *s = calloc(1, sizeof(*s));
 	int rc;
@@ -357,13 +367,14 @@ int sender_new(const char *name, const struct sink_options *options, struct queu
 		return -ENOMEM;
 	s->queue = queue;
 	s->transport = transport;
+	s->lost_queue_full = lost_queue_full;
+	pthread_mutex_init(&s->lock, NULL);
 	s->report.name = name;
 	s->failure_fd = options->failure_fd;
 	s->wait.wake_fd = queue_wake_fd(queue);
 	s->wait.live = !options->wait_for_room;
 	s->wait.stop_limit = SINK_STOP_MS * NS_PER_MS;
-	s->backoff_ms = SINK_BACKOFF_MIN_MS;
-	s->random = clock_wall() ^ (uint64_t)getpid() << 32;
+	retry_init(&s->retry);
 	rc = output_new(transport, &s->wait, &s->output);
 	if (!rc)
 		rc = start(s);
@@ -401,12 +412,15 @@ void sender_free(struct sender *s)
 		sender_join(s);
 	}
 	output_free(s->output);
+	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
-const struct sender_counts *sender_counts(const struct sender *s)
+void sender_read_counts(struct sender *s, struct sender_counts *ret)
 {
-	return &s->counts;
+	pthread_mutex_lock(&s->lock);
+	*ret = s->counts;
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool sender_failed(const struct sender *s)

@@ -31,12 +31,14 @@ static int fail(const struct sink_url *url, int rc, char *error, size_t error_si
 int sink_new(const struct sink_url *url, const struct sink_options *options, struct sink **ret,
 	char *error, size_t error_size)
 {
+	const size_t queue_size =
+		url->settings.queue_size ? url->settings.queue_size : options->queue_size;
 	struct sink *sink = calloc(1, sizeof(*sink));
 	int rc;
 
 	if (!sink)
 		return fail(url, -ENOMEM, error, error_size);
-	if (options->queue_size < SINK_QUEUE_MIN || options->queue_size > SINK_QUEUE_MAX) {
+	if (queue_size < SINK_QUEUE_MIN || queue_size > SINK_QUEUE_MAX) {
 		rc = fail(url, -EINVAL, error, error_size);
 		goto out;
 	}
@@ -46,10 +48,10 @@ int sink_new(const struct sink_url *url, const struct sink_options *options, str
 	rc = transport_new(url, options, &sink->transport, error, error_size);
 	if (rc)
 		goto out;
-	rc = queue_new(options->queue_size, &sink->queue);
+	rc = queue_new(queue_size, &sink->queue);
 	if (!rc)
-		rc = sender_new(
-			sink->url.text, options, sink->queue, sink->transport, &sink->sender);
+		rc = sender_new(sink->url.text, options, sink->queue, sink->transport,
+			&sink->lost_queue_full, &sink->sender);
 	if (rc)
 		fail(url, rc, error, error_size);
 out:
@@ -118,24 +120,30 @@ static uint64_t get(const _Atomic uint64_t *count)
 	return atomic_load_explicit(count, memory_order_acquire);
 }
 
-/*
- * From the end of a frame's way to its beginning: what is read later can only be ahead, so nothing
- * goes below zero, and the rest is made to add up.
- */
+/* The sender's first: what is read later can only be ahead, so nothing goes below zero. */
 void sink_read_counts(const struct sink *sink, struct sink_counts *ret)
 {
-	const struct sender_counts *c = sender_counts(sink->sender);
-	uint64_t sent, accepted;
+	struct sender_counts c;
+	uint64_t accepted;
 
-	ret->confirmed = get(&c->confirmed);
-	ret->unconfirmed = get(&c->unconfirmed);
-	ret->connections = get(&c->connections);
-	sent = get(&c->sent);
-	ret->lost_undelivered = get(&c->lost_undelivered);
+	sender_read_counts(sink->sender, &c);
 	accepted = get(&sink->accepted);
-	ret->lost_queue_full = get(&sink->lost_queue_full);
-	ret->written = sent - ret->confirmed - ret->unconfirmed;
-	ret->queued = accepted - sent - ret->lost_undelivered;
+	*ret = (struct sink_counts){
+		.confirmed = c.confirmed,
+		.unconfirmed = c.unconfirmed,
+		.written = c.sent - c.confirmed - c.unconfirmed,
+		.queued = accepted - c.sent - c.lost_undelivered,
+		.lost_queue_full = get(&sink->lost_queue_full),
+		.lost_undelivered = c.lost_undelivered,
+		.connections = c.connections,
+		.failed_connect = c.reasons[REPORT_CONNECT],
+		.failed_handshake = c.reasons[REPORT_HANDSHAKE],
+		.ended_closed = c.reasons[REPORT_CLOSED],
+		.ended_timeout = c.reasons[REPORT_TIMEOUT],
+		.ended_protocol = c.reasons[REPORT_PROTOCOL],
+		.ended_error = c.reasons[REPORT_ERROR],
+		.disk_full = c.reasons[REPORT_DISK_FULL],
+	};
 	ret->offered = accepted + ret->lost_queue_full;
 }
 

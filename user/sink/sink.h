@@ -12,7 +12,8 @@
  * Counts, which hold at every moment (queued is what is in flight):
  *   offered = confirmed + unconfirmed + written + queued + lost_queue_full + lost_undelivered
  * confirmed: on a connection that ended with FINISH, or in a file closed whole, or a line written;
- * unconfirmed: written to a connection that ended otherwise; written: to one that is still open.
+ * unconfirmed: written to a connection that ended otherwise, or to a unidirectional one, on which
+ * nobody can say FINISH; written: to one that is still open.
  *
  * Threads: one thread calls sink_new, sink_offer, sink_flush, sink_stop, sink_free; the counts may
  * be read from any. The sender thread blocks all signals and calls log_* and the own_socket hook.
@@ -27,32 +28,34 @@
 #include "sink/url.h"
 
 enum {
-	SINK_QUEUE_MIN = 128 * 1024, /* bytes; one frame of 96 KiB always fits */
-	SINK_QUEUE_DEFAULT = 16 * 1024 * 1024,
-	SINK_QUEUE_MAX = 1024 * 1024 * 1024,
 	SINK_CONNECT_MS = 5000, /* each deadline of one step, milliseconds */
 	SINK_HANDSHAKE_MS = 5000,
 	SINK_WRITE_MS = 5000,
 	SINK_FINISH_MS = 2000,
-	SINK_STOP_MS = 3000,       /* a live tap's exit, all steps together */
-	SINK_BACKOFF_MIN_MS = 10,  /* reconnect: doubling from here ... */
-	SINK_BACKOFF_MAX_MS = 500, /* ... to here, with jitter: within a second of its return */
+	SINK_STOP_MS = 3000, /* a live tap's exit, all steps together */
 	SINK_LINES_FLUSH_MS = 50,
 };
 
-/* The counts of one sink, each written by one thread and read by any. */
+/* The counts of one sink: the equation's, and why things happened. */
 #define SINK_COUNT_LIST(X)                                                                         \
-	X(offered, "frames given to the sink")                                                     \
-	X(confirmed, "frames on connections that ended with FINISH, or in a file closed whole")    \
-	X(unconfirmed, "frames written to a connection that ended otherwise")                      \
-	X(written, "frames written to the connection that is open")                                \
-	X(queued, "frames in the queue")                                                           \
-	X(lost_queue_full, "lost: the queue was full")                                             \
-	X(lost_undelivered, "lost: not delivered when the tap ended")                              \
-	X(connections, "connections that were made")
+	X(offered, TOTAL, "frames given to the sink")                                              \
+	X(confirmed, TOTAL, "frames on connections that ended with FINISH, or in whole files")     \
+	X(unconfirmed, TOTAL, "frames written to a connection that ended otherwise")               \
+	X(written, TOTAL, "frames written to the connection that is open")                         \
+	X(queued, TOTAL, "frames in the queue")                                                    \
+	X(lost_queue_full, TOTAL, "lost: the queue was full")                                      \
+	X(lost_undelivered, TOTAL, "lost: not delivered when the tap ended")                       \
+	X(connections, TOTAL, "connections that were made")                                        \
+	X(failed_connect, NOTE, "tries to connect that failed")                                    \
+	X(failed_handshake, NOTE, "connections that were not a collector's")                       \
+	X(ended_closed, NOTE, "connections that the other end closed")                             \
+	X(ended_timeout, NOTE, "connections on which the other end did nothing in time")           \
+	X(ended_protocol, NOTE, "connections on which it said what no collector says")             \
+	X(ended_error, NOTE, "connections that the system ended")                                  \
+	X(disk_full, NOTE, "times the disk had no room")
 
 struct sink_counts {
-#define SINK_COUNT_FIELD(name, text) uint64_t name;
+#define SINK_COUNT_FIELD(name, kind, text) uint64_t name;
 	SINK_COUNT_LIST(SINK_COUNT_FIELD)
 #undef SINK_COUNT_FIELD
 };
@@ -62,8 +65,17 @@ struct sockaddr;
 typedef void sink_own_socket_fn(
 	void *arg, int protocol, const struct sockaddr *local, const struct sockaddr *remote);
 
+/* For the tls sinks whose own options do not say otherwise; paths or NULL. */
+struct sink_tls {
+	const char *ca;   /* NULL: those that the system trusts */
+	const char *cert; /* our own; NULL: none */
+	const char *key;  /* NULL: in the same file */
+	bool no_verify;
+};
+
 struct sink_options {
-	size_t queue_size;              /* bytes; SINK_QUEUE_MIN to SINK_QUEUE_MAX */
+	size_t queue_size; /* bytes; SINK_QUEUE_MIN to SINK_QUEUE_MAX; the sink's own goes first */
+	struct sink_tls tls;
 	bool wait_for_room;             /* a replay: sink_offer blocks instead of losing */
 	sink_own_socket_fn *own_socket; /* may be NULL; called from the sender thread */
 	void *own_socket_arg;

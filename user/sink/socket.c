@@ -72,6 +72,11 @@ int socket_check(struct transport *t)
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
+int socket_hang_up(struct transport *t)
+{
+	return t->fd >= 0 && shutdown(t->fd, SHUT_WR) ? -errno : 0;
+}
+
 int socket_close(struct transport *t)
 {
 	if (t->fd >= 0)
@@ -84,6 +89,7 @@ void socket_transport_init(struct transport *t, const struct transport_ops *ops)
 {
 	t->ops = ops;
 	t->fd = -1;
+	t->news_fd = -1;
 	t->watch = POLLIN | POLLRDHUP;
 	t->framed = true;
 	t->remote = true;

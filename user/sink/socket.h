@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the stream sockets (unix, tcp) have in common: connecting with a deadline on a socket that
- * never blocks, and one try of sending, receiving, looking whether the other end is still there.
- * socket_close is fit for a transport's close. Threads: the sender's.
+ * What the stream sockets (unix, tcp, tls) have in common: connecting with a deadline on a socket
+ * that never blocks, and one try of sending, receiving, looking whether the other end is still
+ * there. socket_close is fit for a transport's close. Threads: the sender's.
  */
 #ifndef SINK_SOCKET_H
 #define SINK_SOCKET_H
@@ -18,6 +18,7 @@ int socket_connect(const struct sockaddr *address, socklen_t len, struct wait *w
 ssize_t socket_write(struct transport *t, const void *bytes, size_t len);
 ssize_t socket_read(struct transport *t, void *bytes, size_t len);
 int socket_check(struct transport *t);
+int socket_hang_up(struct transport *t);
 int socket_close(struct transport *t);
 
 /* How a socket transport starts: not open, framed, watched for the other end's words and end. */

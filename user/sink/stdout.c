@@ -97,6 +97,7 @@ int stdout_transport_new(struct transport **ret)
 		return -ENOMEM;
 	s->base.ops = &ops;
 	s->base.fd = -1;
+	s->base.news_fd = -1;
 	s->base.wants = POLLOUT;
 	s->base.patient = true;
 	rc = stdout_begin(s);

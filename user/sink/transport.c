@@ -8,30 +8,33 @@
 int transport_new(const struct sink_url *url, const struct sink_options *options,
 	struct transport **ret, char *error, size_t error_size)
 {
-	const char *hint = NULL;
+	char hint[300] = "";
 	int rc = 0;
 
 	*ret = NULL;
 	switch (url->kind) {
 	case SINK_UNIX:
-		*ret = unix_transport_new(url->target);
+		rc = unix_transport_new(url->target, ret);
 		break;
 	case SINK_TCP:
-		*ret = tcp_transport_new(url, options->own_socket, options->own_socket_arg);
+		rc = tcp_transport_new(url, options, ret);
+		break;
+	case SINK_TLS:
+		rc = tls_transport_new(url, options, ret, hint, sizeof(hint));
 		break;
 	case SINK_FILE:
-		rc = file_transport_new(url->target, ret, &hint);
+		rc = file_transport_new(url->target, ret, hint, sizeof(hint));
 		break;
 	case SINK_LINES:
 		rc = stdout_transport_new(ret);
 		break;
 	}
-	if (!rc && !*ret)
-		rc = -ENOMEM;
 	if (rc)
 		snprintf(error, error_size, "sink '%.200s': cannot write to %.200s: %s", url->text,
 			url->kind == SINK_LINES ? "standard output" : url->target,
-			hint ? hint : strerror(-rc));
+			*hint ? hint : strerror(-rc));
+	else
+		(*ret)->unidirectional = url->settings.unidirectional == SINK_YES;
 	return rc;
 }
 

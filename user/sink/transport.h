@@ -31,6 +31,10 @@ struct transport_ops {
 	int (*check)(struct transport *t);
 	/* Takes the last len bytes back. NULL: what was written cannot be undone. */
 	int (*cut)(struct transport *t, size_t len);
+	/* No byte follows: the other end sees the end once it has all. NULL: close does. */
+	int (*hang_up)(struct transport *t);
+	/* After news_fd became readable: the other end may have come. NULL: no news. */
+	bool (*news)(struct transport *t);
 	/* Ends the connection; -errno when what was written may be lost. May be called twice. */
 	int (*close)(struct transport *t);
 	/* Frees what the kind added and t itself; closed before. */
@@ -39,24 +43,30 @@ struct transport_ops {
 
 struct transport {
 	const struct transport_ops *ops;
-	int fd;          /* -1: not open */
-	short wants;     /* poll events to wait for after -EAGAIN */
-	short watch;     /* poll events that tell, while idle, that it is over (errors always do) */
-	bool framed;     /* Frame Streams; else lines */
-	bool remote;     /* has another end that comes and goes */
-	bool patient;    /* a person or a pipe may pause as long as it likes: no write deadline */
-	const char *why; /* constant text for the last error of open; NULL: strerror */
+	int fd;       /* -1: not open */
+	short wants;  /* poll events to wait for after -EAGAIN */
+	short watch;  /* poll events that tell, while idle, that it is over (errors always do) */
+	bool framed;  /* Frame Streams; else lines */
+	bool remote;  /* has another end that comes and goes */
+	bool patient; /* a person or a pipe may pause as long as it likes: no write deadline */
+	bool unidirectional; /* remote, and nothing is ever asked or answered */
+	int news_fd;         /* to be watched while not open; -1: none */
+	const char *why;     /* constant text for the last error; NULL: strerror */
+	const char *note;    /* constant text to go with "connected"; NULL: none */
 };
 
-/* 0 or -errno; error then holds one line. The options' own_socket is kept, not the options. */
+/* 0 or -errno; error then holds one line. Nothing of the options is kept but own_socket. */
 int transport_new(const struct sink_url *url, const struct sink_options *options,
 	struct transport **ret, char *error, size_t error_size);
 void transport_free(struct transport *t);
 
-/* The kinds, each in its own file. */
-struct transport *unix_transport_new(const char *path);
-struct transport *tcp_transport_new(const struct sink_url *url, sink_own_socket_fn *own, void *arg);
-int file_transport_new(const char *path, struct transport **ret, const char **ret_hint);
+/* The kinds, each in its own file: 0 or -errno, then hint may hold why, more than strerror does. */
+int unix_transport_new(const char *path, struct transport **ret);
+int tcp_transport_new(
+	const struct sink_url *url, const struct sink_options *options, struct transport **ret);
+int tls_transport_new(const struct sink_url *url, const struct sink_options *options,
+	struct transport **ret, char *hint, size_t hint_size);
+int file_transport_new(const char *path, struct transport **ret, char *hint, size_t hint_size);
 int stdout_transport_new(struct transport **ret);
 
 #endif

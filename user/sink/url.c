@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FORMS "/path, unix:///path, tcp://host[:6000], file:///path or -"
+#define FORMS "/path, unix:///path, tcp://host[:6000], tls://host[:6000], file:///path or -"
 
 struct complaint {
 	const char *text; /* the sink's name */
@@ -23,7 +23,7 @@ static bool is_control_character(char c)
 __attribute__((format(printf, 2, 3))) static int refuse(
 	const struct complaint *c, const char *format, ...)
 {
-	char why[256];
+	char why[400];
 	va_list args;
 
 	va_start(args, format);
@@ -113,17 +113,18 @@ static int split_host(const char *rest, struct sink_url *url, const char **ret_a
 	return 0;
 }
 
-static int parse_tcp(const char *rest, struct sink_url *url, const struct complaint *c)
+static int parse_host(
+	enum sink_kind kind, const char *rest, struct sink_url *url, const struct complaint *c)
 {
-	const char *after;
+	const char *scheme = kind == SINK_TLS ? "tls" : "tcp", *after;
 
-	url->kind = SINK_TCP;
+	url->kind = kind;
 	url->port = SINK_TCP_PORT_DEFAULT;
 	if (*rest != '[' && is_ipv6(rest))
-		return refuse(c, "an IPv6 address stands in brackets: tcp://[%.60s]:%d", rest,
-			SINK_TCP_PORT_DEFAULT);
+		return refuse(c, "an IPv6 address stands in brackets: %s://[%.60s]:%d", scheme,
+			rest, SINK_TCP_PORT_DEFAULT);
 	if (split_host(rest, url, &after))
-		return refuse(c, "write tcp://host:port or tcp://[IPv6]:port");
+		return refuse(c, "write %s://host:port or %s://[IPv6]:port", scheme, scheme);
 	if (*rest == '[' ? !is_ipv6(url->target) : !is_host_name(url->target))
 		return refuse(c, "'%.100s' is neither a host name nor an address", url->target);
 	if (*after && (*after != ':' || parse_port(after + 1, &url->port)))
@@ -158,10 +159,32 @@ static int parse_bare(const char *text, struct sink_url *url, const struct compl
 	return parse_path(SINK_UNIX, text, url, c);
 }
 
+/* text: the name without its options. */
+static int parse_name(const char *text, struct sink_url *url, const struct complaint *c)
+{
+	const char *rest;
+
+	if (!strcmp(text, "-")) {
+		url->kind = SINK_LINES;
+		return 0;
+	}
+	if ((rest = after_scheme(text, "unix")))
+		return parse_path(SINK_UNIX, rest, url, c);
+	if ((rest = after_scheme(text, "file")))
+		return parse_path(SINK_FILE, rest, url, c);
+	if ((rest = after_scheme(text, "tcp")))
+		return parse_host(SINK_TCP, rest, url, c);
+	if ((rest = after_scheme(text, "tls")))
+		return parse_host(SINK_TLS, rest, url, c);
+	return parse_bare(text, url, c);
+}
+
 int sink_url_parse(const char *text, struct sink_url *ret, char *error, size_t error_size)
 {
 	const struct complaint c = {.text = text, .error = error, .error_size = error_size};
-	const char *rest;
+	char name[SINK_TEXT_MAX], why[300];
+	size_t len = strcspn(text, "?");
+	int rc;
 
 	memset(ret, 0, sizeof(*ret));
 	if (strlen(text) >= sizeof(ret->text))
@@ -171,15 +194,12 @@ int sink_url_parse(const char *text, struct sink_url *ret, char *error, size_t e
 	if (has_control_character(text))
 		return refuse(&c, "it has a control character in it");
 	memcpy(ret->text, text, strlen(text) + 1);
-	if (!strcmp(text, "-")) {
-		ret->kind = SINK_LINES;
-		return 0;
-	}
-	if ((rest = after_scheme(text, "unix")))
-		return parse_path(SINK_UNIX, rest, ret, &c);
-	if ((rest = after_scheme(text, "file")))
-		return parse_path(SINK_FILE, rest, ret, &c);
-	if ((rest = after_scheme(text, "tcp")))
-		return parse_tcp(rest, ret, &c);
-	return parse_bare(text, ret, &c);
+	memcpy(name, text, len);
+	name[len] = 0;
+	rc = parse_name(name, ret, &c);
+	if (rc || !text[len])
+		return rc;
+	if (sink_settings_parse(text + len + 1, ret->kind, &ret->settings, why, sizeof(why)))
+		return refuse(&c, "%s", why);
+	return 0;
 }

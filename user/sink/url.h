@@ -3,8 +3,12 @@
  * The name of a sink, as the CoreDNS plugin writes it:
  *   /path, path, unix:///path   a Unix socket
  *   tcp://host[:6000]           names, IPv4, IPv6 in brackets
+ *   tls://host[:6000]           the same, over TLS
  *   file:///path, file://path   a Frame Streams file
  *   -                           lines on standard output
+ * Each may be followed by its own options: ?key=value&key=value (sink/settings.h); so the first
+ * '?' ends a path.
+ *
  * A word with another scheme, or with a scheme but without its slashes, is refused: taken as a
  * path it would be a socket that never appears. Pure.
  */
@@ -15,11 +19,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum sink_kind { SINK_UNIX, SINK_TCP, SINK_FILE, SINK_LINES };
+#include "sink/settings.h"
 
 enum {
 	SINK_TCP_PORT_DEFAULT = 6000,
-	SINK_TEXT_MAX = 4096,     /* PATH_MAX, with its NUL */
 	SINK_UNIX_PATH_MAX = 107, /* sun_path of unix(7), less its NUL */
 	SINK_HOST_MAX = 253,      /* RFC 1035, as text */
 };
@@ -28,8 +31,9 @@ struct sink_url {
 	enum sink_kind kind;
 	char text[SINK_TEXT_MAX];   /* as the user wrote it, for messages */
 	char target[SINK_TEXT_MAX]; /* path, or host without brackets; empty for lines */
-	uint16_t port;              /* tcp */
+	uint16_t port;              /* tcp, tls */
 	bool full;                  /* the word `full` followed; the caller sets it */
+	struct sink_settings settings;
 };
 
 /* 0 or -EINVAL, then error holds one line that says what is wrong and what is right. */

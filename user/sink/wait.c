@@ -71,13 +71,3 @@ int wait_ready(struct wait *wait, int fd, short events, uint64_t deadline)
 	} while (rc == 0);
 	return rc;
 }
-
-void wait_pause(struct wait *wait, uint64_t deadline)
-{
-	const bool stopping = wait_stop_began(wait);
-
-	while (wait_fd(wait, -1, 0, deadline) == 0) {
-		if (!stopping && wait_stop_began(wait))
-			return;
-	}
-}

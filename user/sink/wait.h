@@ -42,7 +42,5 @@ int wait_poll(struct wait *wait, struct pollfd *fds, unsigned int count, uint64_
 int wait_fd(struct wait *wait, int fd, short events, uint64_t deadline);
 /* Until fd is ready, through wake-ups: its events, -ETIMEDOUT or -errno. */
 int wait_ready(struct wait *wait, int fd, short events, uint64_t deadline);
-/* Sleeps; a stop that begins meanwhile ends it. */
-void wait_pause(struct wait *wait, uint64_t deadline);
 
 #endif
