@@ -162,7 +162,7 @@ def main():
     unknown = set(options.kinds) - set(KINDS)
     if unknown:
         parser.error(f"no such kind: {', '.join(sorted(unknown))}")
-    print(subprocess.run([binary(), "-V"], capture_output=True, text=True, check=True).stdout, end="")
+    subprocess.run([binary(), "-V"], check=True)
     for kind in options.kinds or KINDS:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

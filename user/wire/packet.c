@@ -199,7 +199,8 @@ static uint32_t ipv4_total(const struct rest *r, uint16_t gso_size)
 	uint32_t header = (r->at[0] & 0x0f) * 4U;
 	uint32_t total = be16(r->at + 2);
 
-	if (!total && gso_size)
+	/* Coalesced TCP longer than the field; captures by others do not tell the gso_size. */
+	if (!total && (gso_size || r->len > UINT16_MAX))
 		total = r->len;
 	if (r->at[0] >> 4 != 4 || header < IPV4_LEN_MIN || total < header || total > r->len)
 		return 0;
