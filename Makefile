@@ -12,7 +12,6 @@ BUILD   ?= build
 CC      ?= gcc
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
-PYTHON  ?= /usr/bin/python3
 SINKS   ?= - full
 
 # The version comes from git's tags and commits; without git it is this one.
@@ -21,7 +20,8 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null | sed '
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wwrite-strings -Wundef
-HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -Wl,-z,relro,-z,now -pie
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+HARDENED_LINK := -pie -Wl,-z,relro,-z,now
 CFLAGS  ?= -O2 -g
 SANITIZE :=
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) $(SANITIZE)
@@ -64,7 +64,7 @@ clean:
 	$(Q)rm -rf $(BUILD)
 
 $(BUILD)/dnstap-bpf: $(OBJECTS)
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The emitting half as a library: one object in which only dnstap_emit_* is visible.
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(foreach room,base wire dnstap sink,\
@@ -119,6 +119,6 @@ $(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
 # A test is one program linked with every room but main.
 TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d)

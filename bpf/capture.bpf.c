@@ -207,9 +207,12 @@ static __always_inline long output_part(
 		return -1;
 	if (have > RECORD_BYTES_MAX)
 		have = RECORD_BYTES_MAX;
+	/* Verifiers of Linux 6.1 and before learn nothing from a comparison with 0. */
+	have--;
 	barrier_var(have);
-	if (have < 1 || have > RECORD_BYTES_MAX)
+	if (have >= RECORD_BYTES_MAX)
 		return -1;
+	have++;
 	if (bpf_skb_load_bytes(skb, r->offset, s->bytes, have))
 		return -1;
 	r->have = have;

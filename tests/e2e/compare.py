@@ -131,6 +131,11 @@ def blank(value) -> bool:
     return value is None or value == 0 or (isinstance(value, bytes) and not any(value))
 
 
+def unset(value) -> bool:
+    """For zones, of which the root's is all zeros."""
+    return value is None
+
+
 def disagreements(native: One, ours: One) -> int:
     return sum(1 for name in EXACT if not blank(getattr(native, name))
                and getattr(native, name) != getattr(ours, name))
@@ -208,6 +213,11 @@ class Report:
     def total(self, what: str) -> int:
         return sum(counter[what] for counter in self.types.values())
 
+    @property
+    def in_ours(self) -> int:
+        """Native messages whose packet ours has, paired or told by another native message."""
+        return self.total("matched") + sum(self.classes[name] for name in classes.SAME_PACKET)
+
     def count(self, kind: str, what: str) -> None:
         self.types.setdefault(kind, collections.Counter())[what] += 1
 
@@ -243,7 +253,8 @@ def compare_pair(report: Report, native: One, ours: One, context: classes.Contex
     differing = []
     for name in FIELDS:
         left, right = getattr(native, name), getattr(ours, name)
-        if blank(left) and not blank(right):
+        unknown = unset if name == "query_zone" else blank
+        if unknown(left) and not unknown(right):
             report.more[f"{name} in {ours.type}"] += 1
         elif name.endswith("_time") and left and right:
             report.times.setdefault(f"{native.type} {name}", []).append(right - left)

@@ -17,9 +17,10 @@ UNEXPLAINED = "UNEXPLAINED"
 FORMERR, SERVFAIL, NOTIMP, REFUSED, BADVERS = 1, 2, 4, 5, 16
 QUERY, NOTIFY, UPDATE = 0, 4, 5
 SOA, IXFR, AXFR = 6, 251, 252
-TC, RD, RA = 0x0200, 0x0100, 0x0080
+QR, TC, RD, RA = 0x8000, 0x0200, 0x0100, 0x0080
 UDP, TCP = 1, 2
 SERVER_ROLES, OWN_ROLES = ("AUTH", "CLIENT", "UPDATE"), ("RESOLVER", "FORWARDER")
+COARSE_NS = 10**7  # the clock that BIND takes its times from stands still between ticks
 END_NS = 2 * 10**9  # before the last message of a server that is being stopped
 
 
@@ -51,6 +52,7 @@ CLASSES: Dict[str, Class] = {
     "knot-transfer-queries": Class("ours", "Knot logs the query of a zone transfer again for each of its messages"),
     "question-malformed": Class("native", "a message whose question or counts do not parse is counted "
                                 "(dns_malformed), not emitted"),
+    "nsd-stray-response": Class("ours", "NSD calls a response that reaches it AUTH_QUERY"),
     "never-sent": Class("ours", "a response that the server logged and never sent: its TCP connection had "
                         "ended, or the server was being stopped"),
     # Ours without a native one.
@@ -67,6 +69,9 @@ CLASSES: Dict[str, Class] = {
     "native-lost": Class("ours", "ordinary exchanges: what the server's dnstap lost"),
 }
 
+# Native messages without a partner whose packet ours has all the same.
+SAME_PACKET = ("loopback-two-views", "knot-transfer-queries", "nsd-stray-response")
+
 
 class Context:
     """What the rules look up about all the messages."""
@@ -76,13 +81,21 @@ class Context:
         self.native_end = max((one.time for one in natives), default=0)
         self.paired = collections.defaultdict(list)
         self.exchanges: dict = collections.defaultdict(list)
+        self.last_of_connection: dict = {}
         for one in ours:
+            if one.protocol == TCP:
+                at = self.connection(one)
+                self.last_of_connection[at] = max(self.last_of_connection.get(at, 0), one.time)
             self.exchanges[self.exchange_key(one)].append(one)
             if one.partner:
                 self.paired[one.is_query, one.wire].append(one)
         self.known_since = self.first_lessons(ours)
         self.recursive = {(one.response_address, one.response_port) for one in ours
                           if not one.is_query and one.flags & RA}
+
+    @staticmethod
+    def connection(one) -> tuple:
+        return (one.query_address, one.query_port, one.response_address, one.response_port)
 
     @staticmethod
     def exchange_key(one) -> tuple:
@@ -177,6 +190,16 @@ def same_packet(native, ours) -> bool:
         and ours.partner.role != native.role
 
 
+def was_never_sent(native, context: Context) -> bool:
+    """A tail of a TCP connection of which we have the rest, or SERVFAIL at the server's end."""
+    if native.is_query:
+        return False
+    if native.protocol == TCP:
+        last = context.last_of_connection.get(context.connection(native))
+        return last is not None and native.time > last - COARSE_NS
+    return rcode_of(native) == SERVFAIL and context.native_end - native.time < END_NS
+
+
 def of_native(native, context: Context) -> Optional[str]:
     twins = context.paired.get((native.is_query, native.wire), ())
     if any(same_packet(native, ours) for ours in twins):
@@ -185,10 +208,9 @@ def of_native(native, context: Context) -> Optional[str]:
         return "knot-transfer-queries"
     if native.wire is not None and not is_message(native.wire):
         return "question-malformed"
-    ending = context.native_end - native.time < END_NS
-    if not native.is_query and (native.protocol == TCP or ending):
-        return "never-sent"
-    return None
+    if native.is_query and native.flags & QR:
+        return "nsd-stray-response"
+    return "never-sent" if was_never_sent(native, context) else None
 
 
 def of_own(one, context: Context) -> str:

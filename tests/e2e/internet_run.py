@@ -50,15 +50,18 @@ def nsupdate(internet: Internet, number: int, zone: str) -> None:
                    check=False)  # the last update fails by design
 
 
+def dig(internet: Internet, *words: str) -> None:
+    subprocess.run(internet.hosts["client"].space.command("dig", "+tries=1", "+time=5", *words),
+                   capture_output=True, timeout=30, check=False)
+
+
 def transfers(internet: Internet) -> None:
     """Whole and incremental transfers of each authoritative server, also over IPv6 and refused."""
     for number, zone in ((10, "knot.test"), (11, "dyn.bind.test"), (2, "nsd.test")):
         for words in ((zone, "AXFR"), (zone, "IXFR=1"), ("elsewhere.example", "AXFR"),
                       (zone, "IXFR=1", "+notcp")):
             for family in (4, 6):
-                subprocess.run(internet.hosts["client"].space.command(
-                    "dig", "+tries=1", "+time=5", f"@{address(number, family)}", *words),
-                    capture_output=True, timeout=30, check=False)
+                dig(internet, f"@{address(number, family)}", *words)
 
 
 def load(internet: Internet, messages: int, rate: float) -> Dict[int, dict]:
@@ -101,7 +104,7 @@ def compare_hosts(hosts: Dict[str, Host]) -> Dict[str, Compared]:
 
 def text_of(compared: Dict[str, Compared]) -> str:
     """The figures of a run: a table of hosts, then each host's report."""
-    lines = [f"{'host':9}{'native':>9}{'ours':>9}{'matched':>9}{'share':>9}{'only ours':>10}"
+    lines = [f"{'host':9}{'native':>9}{'ours':>9}{'matched':>9}{'in ours':>9}{'only ours':>10}"
              f"{'lost by native':>15}{'packets':>9}{'tcpdump':>9}{'ours lost':>10}"]
     for name, one in compared.items():
         ledger, matched = one.host.result.ledger, one.report.total("matched")
@@ -109,7 +112,7 @@ def text_of(compared: Dict[str, Compared]) -> str:
                                          for sink in one.host.result.sinks)
         lines.append(
             f"{name:9}{len(one.native):>9}{len(one.ours):>9}{matched:>9}"
-            f"{matched / max(1, len(one.native)):>9.3%}{one.report.total('only ours'):>10}"
+            f"{one.report.in_ours / max(1, len(one.native)):>9.3%}{one.report.total('only ours'):>10}"
             f"{one.report.classes['native-lost']:>15}{ledger['matched']:>9}{one.counted:>9}"
             f"{lost:>10}")
     for name, one in compared.items():

@@ -80,15 +80,16 @@ def ask_tcp(space, server, count=40):
         return client.ask([varied_query(n, 0) for n in range(1, 1 + count)], together=4)
 
 
-def ask_both_ways(space, client, server, messages, role="AUTH"):
+def ask_both_ways(space, client, server):
     """Exchanges over UDP and TCP; returns a check that all of them are among the messages, and
     how many datagrams they were."""
     by_udp, by_tcp = ask_udp(space, server), ask_tcp(space, server)
 
     def check(found):
-        check_exchanges([m for m in found if m.protocol != TCP], by_udp, role, client, server)
-        check_exchanges([m for m in found if m.protocol == TCP], by_tcp, role, client, server,
-                        protocol=TCP)
+        check_exchanges([m for m in found if m.protocol != TCP], by_udp, "AUTH", client,
+                        server)
+        check_exchanges([m for m in found if m.protocol == TCP], by_tcp, "AUTH", client,
+                        server, protocol=TCP)
 
     return check, 2 * len(by_udp)
 
@@ -125,7 +126,7 @@ def test_bridge_and_ports(spaces, knot, watch, messages, family):
     knot(bridge.middle, bridge.ADDRESS[family])
     running = watch(bridge.middle, bridge.DEVICES)
     check, datagrams = ask_both_ways(bridge.behind[0], bridge.BEHIND[0][family],
-                                     bridge.ADDRESS[family], messages)
+                                     bridge.ADDRESS[family])
     result = stop_balanced(running)
     check(messages())
     assert result.ledger["datagrams"] == datagrams
@@ -138,7 +139,7 @@ def test_bridge_by_default(spaces, knot, watch, messages):
     knot(bridge.middle, bridge.ADDRESS[4])
     running = watch(bridge.middle, ())
     assert "watching lo, br0 on port 53" in running.stderr
-    check, _ = ask_both_ways(bridge.behind[1], bridge.BEHIND[1][4], bridge.ADDRESS[4], messages)
+    check, _ = ask_both_ways(bridge.behind[1], bridge.BEHIND[1][4], bridge.ADDRESS[4])
     result = stop_balanced(running)
     check(messages())
     assert result.ledger["duplicates"] == 0
@@ -152,7 +153,7 @@ def test_bridge_between_others(spaces, knot, watch, messages, family, words):
     client, server = (addresses[family] for addresses in bridge.BEHIND)
     knot(bridge.behind[1], server)
     running = watch(bridge.middle, bridge.DEVICES, *words)
-    check, datagrams = ask_both_ways(bridge.behind[0], client, server, messages)
+    check, datagrams = ask_both_ways(bridge.behind[0], client, server)
     result = stop_balanced(running)
     assert result.ledger["datagrams"] == datagrams
     assert result.ledger["duplicates"] == datagrams + result.ledger["segments"]
@@ -182,7 +183,7 @@ def test_router(spaces, knot, watch, messages, family, words):
     knot(server, here[1])
     ask_udp(client, here[1], 1)  # neighbours are found: packets wait long for that
     running = watch(router, ("side0", "side1"), *words)
-    check, datagrams = ask_both_ways(client, here[0], here[1], messages)
+    check, datagrams = ask_both_ways(client, here[0], here[1])
     result = stop_balanced(running)
     assert result.ledger["duplicates"] == datagrams + result.ledger["segments"]
     if words:
@@ -206,7 +207,7 @@ def test_macvlan(spaces, knot, watch, messages, family):
     client.add_addresses("eth0", addresses[1] + length)
     knot(space, addresses[0])
     running = watch(space, ("parent", "child"))
-    check, datagrams = ask_both_ways(client, addresses[1], addresses[0], messages)
+    check, datagrams = ask_both_ways(client, addresses[1], addresses[0])
     result = stop_balanced(running)
     check(messages())
     assert result.ledger["datagrams"] == datagrams
@@ -225,7 +226,7 @@ def test_vxlan(spaces, knot, watch, messages):
         space.add_addresses("over", f"10.58.0.{number + 1}/24")
     knot(ends[0], "10.58.0.1")
     running = watch(ends[0], ("under", "over"))
-    check, _ = ask_both_ways(ends[1], "10.58.0.2", "10.58.0.1", messages)
+    check, _ = ask_both_ways(ends[1], "10.58.0.2", "10.58.0.1")
     result = stop_balanced(running)
     check(messages())
     assert result.ledger["duplicates"] == 0

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -80,6 +81,14 @@ static void test_options_behind_sinks(void **state)
 	assert_int_equal(parse("/run/x.sock full --port 54"), 0);
 	assert_true(options.sinks[0].full);
 	assert_int_equal(options.ports[0], 54);
+	setenv("POSIXLY_CORRECT", "1", 1);
+	assert_int_equal(parse("- --role auth -r file full"), 0);
+	assert_int_equal(options.sink_count, 1);
+	assert_true(options.sinks[0].full);
+	assert_string_equal(options.read, "file");
+	unsetenv("POSIXLY_CORRECT");
+	assert_int_equal(parse("-- ./-odd full"), 0);
+	assert_int_equal(options.sink_count, 1);
 	(void)state;
 }
 
@@ -111,6 +120,8 @@ static void test_refusals(void **state)
 	assert_refused("- -", "twice");
 	assert_refused("--no-such-option -", "--no-such-option");
 	assert_refused("-z -", "-z");
+	assert_refused("-Vzr x", "-z");
+	assert_refused("- -i", "-i wants");
 	assert_refused("- --port", "wants a value");
 	assert_refused("--role king -", "one of auto");
 	assert_refused("--ring round -", "one of auto, perf, bpf");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/dns.h"
 #include "wire/duplicates.h"
 #include "wire/packet.h"
 
@@ -14,7 +15,7 @@ struct intake {
 	uint64_t watched[65536 / 64]; /* a bit a port */
 	struct duplicates *duplicates;
 	bool copies_possible;
-	uint32_t never_copied; /* an interface index */
+	uint32_t loopback; /* its interface index; 0: not watched */
 	struct fragments *fragments;
 	struct fragments_counts fragments_counts;
 	struct streams *streams;
@@ -77,10 +78,10 @@ void intake_free(struct intake *in)
 	free(in);
 }
 
-void intake_expect_copies(struct intake *in, bool possible, uint32_t never_ifindex)
+void intake_expect_copies(struct intake *in, bool possible, uint32_t loopback)
 {
 	in->copies_possible = possible;
-	in->never_copied = never_ifindex;
+	in->loopback = loopback;
 }
 
 static bool is_watched(const struct intake *in, const struct flow *flow)
@@ -89,10 +90,29 @@ static bool is_watched(const struct intake *in, const struct flow *flow)
 	       (in->watched[flow->dst_port / 64] >> (flow->dst_port % 64) & 1);
 }
 
-/* A super-packet holds datagrams of gso_size bytes, the last one of what is left. */
+/*
+ * A super-packet holds datagrams of gso_size bytes, the last one of what is left. Guests' old
+ * drivers give the size of fragments there, so it is one only where every piece is a message.
+ */
+static bool is_super_packet(const struct packet *packet)
+{
+	struct dns dns;
+
+	if (!packet->gso_size || packet->payload_have < packet->payload_len)
+		return packet->gso_size;
+	for (uint32_t at = 0; at < packet->payload_len; at += packet->gso_size) {
+		uint32_t left = packet->payload_len - at;
+		uint32_t len = left < packet->gso_size ? left : packet->gso_size;
+
+		if (dns_parse(packet->payload + at, len, len, &dns) != DNS_OK)
+			return false;
+	}
+	return true;
+}
+
 static void take_datagrams(struct intake *in, const struct packet *packet, uint64_t time)
 {
-	uint32_t each = packet->gso_size ? packet->gso_size : packet->payload_len, at = 0;
+	uint32_t each = is_super_packet(packet) ? packet->gso_size : packet->payload_len, at = 0;
 
 	do {
 		uint32_t len = packet->payload_len - at < each ? packet->payload_len - at : each;
@@ -173,7 +193,7 @@ static bool is_copy(struct intake *in, const struct captured *c, const struct pa
 {
 	uint64_t tap = (uint64_t)c->tap << 48 | (uint64_t)c->ifindex << 1 | c->outgoing;
 
-	if (!in->copies_possible || (c->ifindex && c->ifindex == in->never_copied))
+	if (!in->copies_possible || (c->ifindex && c->ifindex == in->loopback))
 		return false;
 	return duplicates_is_copy(in->duplicates, packet, tap, c->time);
 }
@@ -181,9 +201,10 @@ static bool is_copy(struct intake *in, const struct captured *c, const struct pa
 static void set_origin(struct intake *in, const struct captured *c, const struct packet *packet)
 {
 	in->origin = (struct origin){
-		.ifindex = c->ifindex,
+		.ifindex = in->replay ? 0 : c->ifindex, /* another host's number */
 		.tap = c->tap,
 		.vlan = packet->tag_count ? packet->tags[packet->tag_count - 1] : c->vlan,
+		.from_here = in->replay || c->outgoing || c->ifindex == in->loopback,
 	};
 }
 

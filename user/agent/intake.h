@@ -51,10 +51,10 @@ struct intake *intake_new(const struct intake_options *options);
 void intake_free(struct intake *intake);
 
 /*
- * Whether one packet may be seen at several taps at all, and the interface whose packets never are
- * (loopback; 0: none). Until told, none are looked for.
+ * Whether one packet may be seen at several taps at all, and the index of the loopback interface,
+ * whose packets never are (0: not watched). Until told, no copies are looked for.
  */
-void intake_expect_copies(struct intake *intake, bool possible, uint32_t never_ifindex);
+void intake_expect_copies(struct intake *intake, bool possible, uint32_t loopback);
 
 void intake_packet(struct intake *intake, const struct captured *packet);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -33,7 +34,7 @@ enum {
 /* After this long without a packet a line says why that may be, ns. */
 #define SILENCE_NS (10 * NS_PER_SECOND)
 
-enum tag { TAG_SIGNAL, TAG_FAILURE, TAG_DOORBELL, TAG_RING, TAG_ADDRESSES };
+enum tag { TAG_STOP, TAG_SIGNAL, TAG_FAILURE, TAG_DOORBELL, TAG_RING, TAG_ADDRESSES };
 
 /* How far the loop is on its way from busy to blocked. */
 enum rest { BUSY, ARMED, BLOCKED };
@@ -128,16 +129,18 @@ static int attach_named(struct live *l, const struct interface *all, size_t coun
 	return -ENODEV;
 }
 
+/* An interface may go while we look at it; the others are watched all the same. */
 static int attach_defaults(struct live *l, const struct interface *all, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		int err = interface_is_default(&all[i]) ? attach_one(l, &all[i]) : 0;
+	int err = 0;
 
-		if (err)
-			return err;
-	}
+	for (size_t i = 0; i < count; i++)
+		if (interface_is_default(&all[i]))
+			err = attach_one(l, &all[i]);
 	if (*l->names)
 		return 0;
+	if (err)
+		return err;
 	log_error("no interface is up with an address or a default route: name one with -i");
 	return -ENODEV;
 }
@@ -176,7 +179,9 @@ static int watch_all(struct live *l)
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0)
 		return -errno;
-	err = watch_fd(l, l->run.signal_fd, TAG_SIGNAL);
+	err = watch_fd(l, l->run.stop_fd, TAG_STOP);
+	if (!err)
+		err = watch_fd(l, l->run.signal_fd, TAG_SIGNAL);
 	if (!err)
 		err = watch_fd(l, l->run.failure_fd, TAG_FAILURE);
 	if (!err)
@@ -239,7 +244,7 @@ static void drain_until(struct live *l, uint64_t now, uint64_t before)
 	clock_follow(&l->clock, now);
 	pipeline_set_wall(l->run.pipeline, l->clock.wall_minus_monotonic);
 	l->drained = rings_drain(loader_rings(l->loader), before, pipeline_packet, l->run.pipeline);
-	pipeline_tick(l->run.pipeline, before);
+	pipeline_tick(l->run.pipeline, before < now ? before : now);
 	pipeline_flush(l->run.pipeline);
 }
 
@@ -300,22 +305,20 @@ static void fill_kernel_counts(struct live *l)
 	loader_read_counts(l->loader, &counts);
 	ledger->matched = counts.matched;
 	ledger->ring_full = counts.ring_full;
+	ledger->ring_broken = rings_broken(loader_rings(l->loader));
+	ledger->fragments_refused = counts.fragments_refused;
+	ledger->empty_segments = counts.empty_segments;
+}
+
+static void handle_signal(struct live *l)
+{
+	if (run_take_signal(&l->run) != SIGUSR1)
+		return;
+	fill_kernel_counts(l);
+	run_report(&l->run, false);
 }
 
 /* False when the loop is to end. */
-static bool handle_signal(struct live *l)
-{
-	int signal = run_take_signal(&l->run);
-
-	if (signal == SIGINT || signal == SIGTERM)
-		return false;
-	if (signal == SIGUSR1) {
-		fill_kernel_counts(l);
-		run_report(&l->run, false);
-	}
-	return true;
-}
-
 static bool handle_events(struct live *l)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -323,9 +326,10 @@ static bool handle_events(struct live *l)
 
 	for (int i = 0; i < count; i++) {
 		switch ((enum tag)events[i].data.u64) {
+		case TAG_STOP:
+			return false;
 		case TAG_SIGNAL:
-			if (!handle_signal(l))
-				return false;
+			handle_signal(l);
 			break;
 		case TAG_FAILURE:
 			if (run_sinks_gone(&l->run))
@@ -362,9 +366,23 @@ static void drain_rest(struct live *l)
 	fill_kernel_counts(l);
 }
 
+/* One descriptor an interface, and some for each sink. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_live(struct live *l)
 {
-	int err = load(l);
+	int err;
+
+	raise_descriptor_limit();
+	err = load(l);
 
 	if (!err)
 		err = attach(l);

@@ -275,11 +275,15 @@ static int check_whole(struct options *o, char *error)
 	return 0;
 }
 
-/* getopt's two tables, made from ours: '+' and ':' let us write the errors ourselves. */
-static void make_getopt_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 2])
+/*
+ * getopt's two tables, made from ours. '-' gives us the words in their order between the options,
+ * whatever POSIXLY_CORRECT says; ':' lets us write the errors ourselves.
+ */
+static void make_getopt_tables(struct option longs[SPEC_COUNT + 1], char shorts[2 * SPEC_COUNT + 3])
 {
 	char *s = shorts;
 
+	*s++ = '-';
 	*s++ = ':';
 	for (int i = 0; i < SPEC_COUNT; i++) {
 		longs[i] = (struct option){
@@ -307,30 +311,43 @@ static const struct spec *find_spec(int c)
 	return NULL;
 }
 
+static int take_word(struct options *o, const char *word, char *error)
+{
+	return words_take(
+		o->sinks, &o->sink_count, OPTIONS_SINKS_MAX, word, error, OPTIONS_ERROR_MAX);
+}
+
+/* What getopt_long returned: a word, an option, or one of its two complaints. */
+static int take(struct options *o, int c, char **argv, char *error)
+{
+	const struct spec *spec = find_spec(c);
+	char letter[] = {'-', (char)optopt, '\0'};
+	/* A short option may stand in the middle of its word; a long one is its word. */
+	const char *name = optopt > 0 && optopt < LONG_ONLY ? letter : argv[optind - 1];
+
+	if (c == 1)
+		return take_word(o, optarg, error);
+	if (c == ':')
+		return fail(error, "%s wants a value (--help shows all)", name);
+	if (!spec)
+		return fail(error, "unknown or ambiguous option %s (--help shows all)", name);
+	return set_option(o, spec, optarg, error);
+}
+
 int options_parse(int argc, char **argv, struct options *ret, char error[static OPTIONS_ERROR_MAX])
 {
 	struct option longs[SPEC_COUNT + 1];
-	char shorts[2 * SPEC_COUNT + 2];
+	char shorts[2 * SPEC_COUNT + 3];
 	int c, err = 0;
 
 	*ret = defaults;
 	make_getopt_tables(longs, shorts);
 	opterr = 0;
 	optind = 0; /* glibc: begin afresh */
-	while (!err && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		const struct spec *spec = find_spec(c);
-
-		if (c == ':')
-			err = fail(error, "%s wants a value (--help shows all)", argv[optind - 1]);
-		else if (!spec)
-			err = fail(error, "unknown or ambiguous option %s (--help shows all)",
-				argv[optind - 1]);
-		else
-			err = set_option(ret, spec, optarg, error);
-	}
+	while (!err && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
+		err = take(ret, c, argv, error);
 	for (; !err && optind < argc; optind++)
-		err = words_take(ret->sinks, &ret->sink_count, OPTIONS_SINKS_MAX, argv[optind],
-			error, OPTIONS_ERROR_MAX);
+		err = take_word(ret, argv[optind], error);
 	return err ? err : check_whole(ret, error);
 }
 

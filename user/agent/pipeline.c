@@ -79,7 +79,7 @@ static bool open_rooms(struct pipeline *p, const struct pipeline_options *o)
 	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format, o->identity,
 		o->version);
 	return p->intake && p->roles && p->exchanges && p->held &&
-		(p->copies || !options->with_query) && p->emit;
+	       (p->copies || !options->with_query) && p->emit;
 }
 
 struct pipeline *pipeline_new(const struct pipeline_options *o)
@@ -120,9 +120,9 @@ void pipeline_set_wall(struct pipeline *p, uint64_t wall_minus_time)
 	p->wall_minus_time = wall_minus_time;
 }
 
-void pipeline_expect_copies(struct pipeline *p, bool possible, uint32_t never_ifindex)
+void pipeline_expect_copies(struct pipeline *p, bool possible, uint32_t loopback)
 {
-	intake_expect_copies(p->intake, possible, never_ifindex);
+	intake_expect_copies(p->intake, possible, loopback);
 }
 
 static bool is_multicast(const struct pipeline *p, const struct flow *flow)
@@ -307,10 +307,14 @@ static void hold(struct pipeline *p, const struct passing *m)
 
 static void respond(struct pipeline *p, const struct passing *m, enum side side)
 {
-	if (side != SIDE_INITIATOR)
-		roles_learn(p->roles, &m->flow, &m->dns);
-	if (!emit_matched(p, m))
+	if (!emit_matched(p, m)) {
 		hold(p, m);
+		return;
+	}
+	/* Anybody may send us a response in our server's name: what it sent itself teaches. */
+	if (side == SIDE_TRANSIT || p->all_server_side ||
+		(side == SIDE_SERVER && m->origin.from_here))
+		roles_learn(p->roles, &m->flow, &m->dns);
 }
 
 static void ask(struct pipeline *p, const struct passing *m, enum side side)
@@ -449,9 +453,4 @@ struct ledger *pipeline_ledger(struct pipeline *p)
 const struct intake *pipeline_intake(const struct pipeline *p)
 {
 	return p->intake;
-}
-
-size_t pipeline_pending(const struct pipeline *p)
-{
-	return exchanges_pending(p->exchanges);
 }

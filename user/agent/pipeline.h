@@ -44,7 +44,7 @@ void pipeline_free(struct pipeline *pipeline);
 void pipeline_set_wall(struct pipeline *pipeline, uint64_t wall_minus_time);
 
 /* As intake_expect_copies. */
-void pipeline_expect_copies(struct pipeline *pipeline, bool possible, uint32_t never_ifindex);
+void pipeline_expect_copies(struct pipeline *pipeline, bool possible, uint32_t loopback);
 
 /* Takes one packet; a captured_fn, arg is the pipeline. */
 void pipeline_packet(void *arg, const struct captured *packet);
@@ -65,6 +65,5 @@ void pipeline_drain(struct pipeline *pipeline);
 struct ledger *pipeline_ledger(struct pipeline *pipeline);
 /* For the counts of its rooms. */
 const struct intake *pipeline_intake(const struct pipeline *pipeline);
-size_t pipeline_pending(const struct pipeline *pipeline);
 
 #endif

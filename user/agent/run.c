@@ -2,6 +2,7 @@
 #include "agent/run.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,18 +25,16 @@ const char *run_version(void)
 	return "dnstap-bpf " VERSION;
 }
 
-/* Signals come through a descriptor; threads started later inherit the mask. */
-static int open_signals(void)
+/* The signal comes through a descriptor; threads started later inherit the mask. */
+static int open_signal(int first, int second)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, first);
+	sigaddset(&set, second);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -1;
-	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -49,7 +48,7 @@ static int open_sinks(struct run *run)
 		.own_socket = own_add,
 		.own_socket_arg = &run->own,
 		.failure_fd = run->failure_fd,
-		.interrupt_fd = run->signal_fd,
+		.interrupt_fd = run->stop_fd,
 	};
 	char error[OPTIONS_ERROR_MAX];
 
@@ -111,6 +110,16 @@ static int open_extra(struct run *run)
 	return err;
 }
 
+static int check_ledger(const struct run *run)
+{
+	const char *path = run->options->ledger;
+	int err = path ? summary_check_file(path) : 0;
+
+	if (err)
+		log_error("cannot write the ledger to %s: %s", path, strerror(-err));
+	return err;
+}
+
 int run_add_local(struct run *run)
 {
 	int err = 0;
@@ -130,14 +139,19 @@ int run_open(struct run *run, const struct options *options)
 	run->options = options;
 	run->local = prefixes_new();
 	run->broadcast = prefixes_new();
-	run->signal_fd = open_signals();
+	signal(SIGPIPE, SIG_IGN);
+	run->stop_fd = open_signal(SIGINT, SIGTERM);
+	run->signal_fd = open_signal(SIGUSR1, SIGUSR1);
 	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!run->local || !run->broadcast || run->signal_fd < 0 || run->failure_fd < 0) {
+	if (!run->local || !run->broadcast || run->stop_fd < 0 || run->signal_fd < 0 ||
+		run->failure_fd < 0) {
 		err = -errno;
 		log_error("cannot start: %s", strerror(-err));
 		return err;
 	}
 	err = run_add_local(run);
+	if (!err)
+		err = check_ledger(run);
 	if (!err)
 		err = open_extra(run);
 	if (!err)
@@ -153,10 +167,20 @@ void run_close(struct run *run)
 		sink_free(run->sinks[i]);
 	prefixes_free(run->local);
 	prefixes_free(run->broadcast);
+	if (run->stop_fd >= 0)
+		close(run->stop_fd);
 	if (run->signal_fd >= 0)
 		close(run->signal_fd);
 	if (run->failure_fd >= 0)
 		close(run->failure_fd);
+}
+
+/* Not read, so that whoever waits beside it sees it too. */
+bool run_stopped(const struct run *run)
+{
+	struct pollfd fd = {.fd = run->stop_fd, .events = POLLIN};
+
+	return poll(&fd, 1, 0) > 0;
 }
 
 int run_take_signal(const struct run *run)
@@ -230,6 +254,22 @@ int run_finish(struct run *run, int status)
 	return status;
 }
 
+/* A pipe may have nothing for long: what was read goes out meanwhile. False: stop waiting. */
+static bool await_packet(struct run *run, struct replay *replay)
+{
+	struct pollfd fds[2] = {
+		{.fd = replay_pipe_fd(replay), .events = POLLIN},
+		{.fd = run->stop_fd, .events = POLLIN},
+	};
+
+	if (fds[0].fd < 0 || poll(fds, 2, 0) > 0)
+		return !fds[1].revents;
+	pipeline_flush(run->pipeline);
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	return !fds[1].revents;
+}
+
 /* Reads up to REPLAY_BATCH packets: 1 to go on, 0 at the end, or -errno. */
 static int replay_batch(struct run *run, struct replay *replay)
 {
@@ -237,7 +277,7 @@ static int replay_batch(struct run *run, struct replay *replay)
 	struct captured packet;
 
 	for (int i = 0; i < REPLAY_BATCH; i++) {
-		int got = replay_next(replay, &packet, error);
+		int got = await_packet(run, replay) ? replay_next(replay, &packet, error) : 0;
 
 		if (got < 0)
 			log_error("%s", error);
@@ -253,14 +293,10 @@ static int replay_all(struct run *run, struct replay *replay)
 	int got;
 
 	while ((got = replay_batch(run, replay)) > 0) {
-		int signal = run_take_signal(run);
-
 		pipeline_flush(run->pipeline);
-		if (signal == SIGUSR1)
+		if (run_take_signal(run) == SIGUSR1)
 			run_report(run, false);
-		else if (signal)
-			return EXIT_OK;
-		if (run_sinks_gone(run))
+		if (run_stopped(run) || run_sinks_gone(run))
 			return EXIT_OK;
 	}
 	return got < 0 ? EXIT_RUNTIME : EXIT_OK;

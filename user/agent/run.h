@@ -35,13 +35,14 @@ struct run {
 	struct own own;
 	struct extra *extra; /* NULL: none asked for */
 	int failure_fd;      /* readable when a sink can never work again; -1: not open */
-	int signal_fd;       /* SIGINT, SIGTERM, SIGUSR1; -1: not open */
+	int stop_fd;         /* readable from the first SIGINT or SIGTERM on; -1: not open */
+	int signal_fd;       /* SIGUSR1; -1: not open */
 	char identity[RUN_IDENTITY_MAX];
 };
 
 #define RUN_INITIALISER                                                                            \
 	{                                                                                          \
-		.own = OWN_INITIALISER, .failure_fd = -1, .signal_fd = -1                          \
+		.own = OWN_INITIALISER, .failure_fd = -1, .stop_fd = -1, .signal_fd = -1           \
 	}
 
 /* Signals, sinks and pipeline; 0, or -errno after a line was logged. run_close undoes it. */
@@ -56,7 +57,9 @@ int run_finish(struct run *run, int status);
 /* The ledger so far, to standard error and to --ledger. */
 void run_report(struct run *run, bool final);
 
-/* One of the signals that came, or 0. */
+/* True once SIGINT or SIGTERM came; it stays true, and a replay's sinks wait no more. */
+bool run_stopped(const struct run *run);
+/* One of the other signals that came, or 0. */
 int run_take_signal(const struct run *run);
 /* After failure_fd became readable: true when no sink is left that can work. */
 bool run_sinks_gone(const struct run *run);

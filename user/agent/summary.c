@@ -2,11 +2,14 @@
 #include "agent/summary.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum kind {
@@ -113,12 +116,14 @@ static bool streams_balanced(const struct ledger *l, const struct streams_counts
 				   sum_of(s, &streams_section, BYTES_REASON);
 }
 
-static bool sink_balanced(const struct sink *sink)
+/* A frame that was too large was so in one form perhaps, and another sink has it. */
+static bool sink_balanced(const struct ledger *l, const struct sink *sink)
 {
 	struct sink_counts c;
 
 	sink_read_counts(sink, &c);
-	return c.offered == c.confirmed + c.unconfirmed + c.written + c.queued + c.lost_queue_full +
+	return c.offered >= l->frames && c.offered <= l->frames + l->frame_oversize &&
+	       c.offered == c.confirmed + c.unconfirmed + c.written + c.queued + c.lost_queue_full +
 				    c.lost_undelivered;
 }
 
@@ -128,7 +133,7 @@ bool summary_balanced(const struct summary *r)
 			streams_balanced(r->ledger, r->streams);
 
 	for (size_t i = 0; i < r->sink_count; i++)
-		balanced &= sink_balanced(r->sinks[i]);
+		balanced &= sink_balanced(r->ledger, r->sinks[i]);
 	return balanced;
 }
 
@@ -249,24 +254,75 @@ static void write_json(const struct summary *r, FILE *to)
 		json_sink(to, r->sinks[i]);
 	}
 	fprintf(to, "],\n \"final\": %s, \"balanced\": %s}\n", r->final ? "true" : "false",
-		summary_balanced(r) ? "true" : "false");
+		!r->final             ? "null"
+		: summary_balanced(r) ? "true"
+				      : "false");
+}
+
+/* A file that is there and not a regular one (a pipe, /dev/stderr) is written to as it is. */
+static bool is_special(const char *path)
+{
+	struct stat status;
+
+	return !stat(path, &status) && !S_ISREG(status.st_mode);
+}
+
+/* Beside the file, with a name nobody can have planted. Returns a descriptor or -errno. */
+static int open_temporary(const char *path, char temporary[static PATH_MAX])
+{
+	int fd;
+
+	if (snprintf(temporary, PATH_MAX, "%s.XXXXXX", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	fchmod(fd, 0644);
+	return fd;
+}
+
+int summary_check_file(const char *path)
+{
+	char temporary[PATH_MAX];
+	int fd;
+
+	if (is_special(path))
+		return access(path, W_OK) ? -errno : 0;
+	fd = open_temporary(path, temporary);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	unlink(temporary);
+	return 0;
+}
+
+/* Writes to a descriptor, which it closes. 0 or -errno. */
+static int write_and_close(const struct summary *r, int fd)
+{
+	FILE *to = fdopen(fd, "w");
+
+	if (!to) {
+		close(fd);
+		return -ENOMEM;
+	}
+	write_json(r, to);
+	return ferror(to) | fclose(to) ? -EIO : 0;
 }
 
 int summary_json_file(const struct summary *r, const char *path)
 {
 	char temporary[PATH_MAX];
-	FILE *to;
-	int err = 0;
+	bool special = is_special(path);
+	int fd = special ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+			 : open_temporary(path, temporary);
+	int err;
 
-	if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
-		return -ENAMETOOLONG;
-	to = fopen(temporary, "we");
-	if (!to)
-		return -errno;
-	write_json(r, to);
-	if (ferror(to) | fclose(to))
-		err = -EIO;
-	else if (rename(temporary, path))
+	if (fd < 0)
+		return special ? -errno : fd;
+	err = write_and_close(r, fd);
+	if (special)
+		return err;
+	if (!err && rename(temporary, path))
 		err = -errno;
 	if (err)
 		unlink(temporary);

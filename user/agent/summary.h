@@ -31,6 +31,8 @@ bool summary_balanced(const struct summary *summary);
 bool summary_lost(const struct summary *summary);
 
 void summary_text(const struct summary *summary, FILE *to);
+/* Whether summary_json_file can work; leaves nothing behind. 0 or -errno. */
+int summary_check_file(const char *path);
 /* Replaces the file whole, or leaves it as it was. 0 or -errno. */
 int summary_json_file(const struct summary *summary, const char *path);
 

@@ -7,6 +7,7 @@
 #ifndef BASE_FLOW_H
 #define BASE_FLOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct origin {
 	uint32_t ifindex; /* 0: unknown */
 	uint16_t tap;     /* which network namespace */
 	uint16_t vlan;    /* VLAN id, the innermost; 0: none */
+	bool from_here; /* this host sent it, or it went over loopback, or none of that is known */
 };
 
 /* The length of an address in bytes: 4 or 16. */

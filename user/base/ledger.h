@@ -5,7 +5,7 @@
  * two records, with what is in flight taken from the rooms that hold it, and with nothing in
  * flight at exit:
  *
- *   matched      = recorded + ring_full                              (the kernel's side)
+ *   matched      = recorded + ring_full + ring_broken                (the kernel's side)
  *   recorded     = datagrams + segments + fragments + packet reasons (records; minus splitting)
  *   datagrams + datagrams_split + reassembled + stream_messages = messages + message reasons
  *   messages     = frames + frame reasons
@@ -26,6 +26,7 @@
 #define LEDGER_LIST(X)                                                                             \
 	X(matched, TOTAL, "packets on the watched ports, as the kernel saw them")                  \
 	X(recorded, TOTAL, "packets that reached user space")                                      \
+	X(ring_broken, KERNEL_REASON, "lost: records that did not fit together")                   \
 	X(ring_full, KERNEL_REASON, "lost: the ring was full")                                     \
 	X(datagrams, PACKET_OUT, "whole UDP datagrams")                                            \
 	X(segments, PACKET_OUT, "TCP segments")                                                    \
@@ -46,8 +47,7 @@
 	X(dns_truncated, MESSAGE_REASON, "messages that the capture cut short")                    \
 	X(dns_malformed, MESSAGE_REASON, "payloads that are not a DNS message")                    \
 	X(frames, TOTAL, "dnstap messages")                                                        \
-	X(transit, FRAME_REASON,                                                                   \
-		"messages between two hosts that are not this one (--transit)")                    \
+	X(transit, FRAME_REASON, "messages between two hosts that are not this one (--transit)")   \
 	X(multicast, FRAME_REASON, "messages to a multicast or broadcast address")                 \
 	X(own, FRAME_REASON, "messages of the tap's own name look-ups")                            \
 	X(frame_oversize, FRAME_REASON, "messages larger than a collector accepts")                \
@@ -62,6 +62,9 @@
 	X(queries_evicted, NOTE, "queries given up for a newer one (--max-queries)")               \
 	X(query_copies_lost, NOTE,                                                                 \
 		"responses without their query's bytes: overwritten by newer ones")                \
+	X(fragments_refused, NOTE,                                                                 \
+		"later fragments of unknown datagrams that the kernel's side left out")            \
+	X(empty_segments, NOTE, "TCP acknowledgements without data that it left out")              \
 	X(responses_held, NOTE, "responses held until their query was read")
 
 struct ledger {

@@ -15,7 +15,7 @@
 
 #include "capture/captured.h"
 
-enum { ASSEMBLY_JOINTS = 4 };
+enum { ASSEMBLY_JOINTS = 64 };
 
 struct joint {
 	uint8_t *bytes;         /* room for the longest packet; NULL until needed */

@@ -17,8 +17,12 @@ enum { DUMP_BUFFER = 32768, DUMP_TRIES = 4 };
 
 typedef int message_fn(void *arg, const struct nlmsghdr *message);
 
-/* table is for routes: a router may have a million in others. 0: all, or not about routes. */
-static int send_dump_request(int fd, uint16_t type, uint8_t table)
+/* Of which routes: a router may have a million others. Zeros: all, or not about routes. */
+struct route_filter {
+	uint8_t table, type;
+};
+
+static int send_dump_request(int fd, uint16_t type, struct route_filter filter)
 {
 	int strict = 1;
 	struct {
@@ -28,13 +32,25 @@ static int send_dump_request(int fd, uint16_t type, uint8_t table)
 		.header = {.nlmsg_len = sizeof(request),
 			.nlmsg_type = type,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.body = {.rtm_family = AF_UNSPEC, .rtm_table = table},
+		.body = {.rtm_family = AF_UNSPEC,
+			.rtm_table = filter.table,
+			.rtm_type = filter.type},
 	};
 
-	/* Without strict checking (Linux 4.20) the table is not looked at and all routes come. */
-	if (table)
+	/* Without strict checking (Linux 4.20) the filter is not looked at and all routes come. */
+	if (type == RTM_GETROUTE)
 		setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
 	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
+}
+
+/* The last message tells whether the dump came to its end. */
+static int dump_result(const struct nlmsghdr *m)
+{
+	int err = 0;
+
+	if (m->nlmsg_len >= NLMSG_LENGTH(sizeof(err)))
+		memcpy(&err, NLMSG_DATA(m), sizeof(err));
+	return err < 0 ? err : 1;
 }
 
 /* 1 when the dump is over, 0 to go on, or -errno. */
@@ -46,7 +62,7 @@ static int take_messages(const struct nlmsghdr *m, size_t len, message_fn *fn, v
 		if (m->nlmsg_flags & NLM_F_DUMP_INTR)
 			return -EINTR; /* it changed under way: what we have may be torn */
 		if (m->nlmsg_type == NLMSG_DONE)
-			return 1;
+			return dump_result(m);
 		if (m->nlmsg_type == NLMSG_ERROR)
 			return ((const struct nlmsgerr *)NLMSG_DATA(m))->error;
 		err = fn(arg, m);
@@ -56,7 +72,7 @@ static int take_messages(const struct nlmsghdr *m, size_t len, message_fn *fn, v
 	return 0;
 }
 
-static int dump_once(uint16_t type, uint8_t table, message_fn *fn, void *arg)
+static int dump_once(uint16_t type, struct route_filter filter, message_fn *fn, void *arg)
 {
 	static const struct timeval patience = {.tv_sec = 5};
 	uint8_t *buffer = malloc(DUMP_BUFFER);
@@ -68,7 +84,7 @@ static int dump_once(uint16_t type, uint8_t table, message_fn *fn, void *arg)
 		goto out;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	err = send_dump_request(fd, type, table);
+	err = send_dump_request(fd, type, filter);
 	while (!err) {
 		ssize_t len = recv(fd, buffer, DUMP_BUFFER, 0);
 
@@ -188,16 +204,17 @@ static int repeat_if_torn(int (*attempt)(void *arg), void *arg)
 
 static int list_attempt(void *arg)
 {
+	const struct route_filter all = {0}, main = {.table = RT_TABLE_MAIN};
 	struct list *list = arg;
 	int err;
 
 	free(list->all);
 	*list = (struct list){0};
-	err = dump_once(RTM_GETLINK, 0, on_link, list);
+	err = dump_once(RTM_GETLINK, all, on_link, list);
 	if (!err)
-		err = dump_once(RTM_GETADDR, 0, on_address, list);
+		err = dump_once(RTM_GETADDR, all, on_address, list);
 	if (!err)
-		err = dump_once(RTM_GETROUTE, RT_TABLE_MAIN, on_default_route, list);
+		err = dump_once(RTM_GETROUTE, main, on_default_route, list);
 	return err;
 }
 
@@ -243,11 +260,15 @@ static int on_own_route(void *arg, const struct nlmsghdr *m)
 
 static int own_attempt(void *arg)
 {
+	/* In every table: those of a VRF are in its own. */
+	const struct route_filter local = {.type = RTN_LOCAL}, broadcast = {.type = RTN_BROADCAST};
 	struct own_addresses *own = arg;
+	int err;
 
 	prefixes_clear(own->local);
 	prefixes_clear(own->broadcast);
-	return dump_once(RTM_GETROUTE, RT_TABLE_LOCAL, on_own_route, own);
+	err = dump_once(RTM_GETROUTE, local, on_own_route, own);
+	return err ? err : dump_once(RTM_GETROUTE, broadcast, on_own_route, own);
 }
 
 int interfaces_local(struct prefixes *local, struct prefixes *broadcast)

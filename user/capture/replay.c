@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cursor.h"
@@ -19,6 +21,7 @@ struct replay {
 	pcap_t *pcap;
 	link_fn *link;
 	const char *path;
+	int pipe_fd; /* -1: a regular file, which never makes one wait */
 };
 
 static void ethernet(struct cursor *c, struct captured *ret)
@@ -79,6 +82,29 @@ static link_fn *link_of(int type)
 	}
 }
 
+/* A pipe is read without a buffer, so that its descriptor tells whether there is more. */
+static pcap_t *open_pcap(struct replay *r, char *why)
+{
+	FILE *from = strcmp(r->path, "-") ? fopen(r->path, "re") : fdopen(dup(STDIN_FILENO), "r");
+	struct stat status;
+	pcap_t *pcap;
+
+	if (!from || fstat(fileno(from), &status)) {
+		snprintf(why, PCAP_ERRBUF_SIZE, "%s", strerror(errno));
+		if (from)
+			fclose(from);
+		return NULL;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		setvbuf(from, NULL, _IONBF, 0);
+		r->pipe_fd = fileno(from);
+	}
+	pcap = pcap_fopen_offline_with_tstamp_precision(from, PCAP_TSTAMP_PRECISION_NANO, why);
+	if (!pcap)
+		fclose(from);
+	return pcap;
+}
+
 int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX])
 {
 	char why[PCAP_ERRBUF_SIZE] = "";
@@ -90,7 +116,8 @@ int replay_open(const char *path, struct replay **ret, char error[static REPLAY_
 		return -ENOMEM;
 	}
 	r->path = path;
-	r->pcap = pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, why);
+	r->pipe_fd = -1;
+	r->pcap = open_pcap(r, why);
 	if (!r->pcap) {
 		/* libpcap names the path in some of its messages and not in others. */
 		const char *prefix = strstr(why, path) ? "" : path;
@@ -142,6 +169,11 @@ static void describe(
 		return;
 	ret->source.have = h->caplen - taken;
 	ret->source.wire = h->len - taken;
+}
+
+int replay_pipe_fd(const struct replay *r)
+{
+	return r->pipe_fd;
 }
 
 bool replay_copies_possible(const struct replay *r)

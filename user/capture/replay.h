@@ -21,6 +21,9 @@ struct replay;
 int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX]);
 void replay_close(struct replay *replay);
 
+/* Readable when replay_next will not wait; -1 for a regular file, which never makes one wait. */
+int replay_pipe_fd(const struct replay *replay);
+
 /* True for the link types of captures on "any" interface, where a packet may stand several times:
  * each packet then comes with its direction, and its interface where the file tells. */
 bool replay_copies_possible(const struct replay *replay);

@@ -45,6 +45,7 @@ struct rings {
 	captured_fn *fn; /* of the drain under way */
 	void *arg;
 	size_t drained;
+	uint64_t before; /* of that drain too */
 
 	bool waiting;
 	struct assembly assembly;
@@ -162,26 +163,31 @@ static size_t drain_perf(struct rings *rings, uint64_t before, captured_fn *fn, 
 	return packets;
 }
 
+/* Ends the drain at a record of `before` or younger: producers may be faster than we are. */
 static int on_ring_record(void *ctx, void *data, size_t size)
 {
 	struct rings *rings = ctx;
 
+	rings->waiting = assembly_peek_time(data, size) >= rings->before;
 	rings->drained += assembly_take(&rings->assembly, data, size, rings->fn, rings->arg);
-	return 0;
+	return rings->waiting ? -1 : 0;
 }
 
-static size_t drain_ring(struct rings *rings, captured_fn *fn, void *arg)
+static size_t drain_ring(struct rings *rings, uint64_t before, captured_fn *fn, void *arg)
 {
 	rings->fn = fn;
 	rings->arg = arg;
+	rings->before = before;
 	rings->drained = 0;
+	rings->waiting = false;
 	ring_buffer__consume(rings->ring);
 	return rings->drained;
 }
 
 size_t rings_drain(struct rings *rings, uint64_t before, captured_fn *fn, void *arg)
 {
-	return rings->perf ? drain_perf(rings, before, fn, arg) : drain_ring(rings, fn, arg);
+	return rings->perf ? drain_perf(rings, before, fn, arg)
+			   : drain_ring(rings, before, fn, arg);
 }
 
 size_t rings_default_size(enum rings_kind kind, int cpus)

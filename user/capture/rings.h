@@ -5,7 +5,8 @@
  * The perf ring buffer is one ring a CPU: rings_drain merges them by time stamp and stops at the
  * first record that is not older than `before`, because another CPU may still be writing an older
  * one; what it leaves stays in the ring for the next drain. The BPF ring is one for all CPUs and
- * needs no merging. Records whose version or sizes do not fit are counted and left out.
+ * needs no merging; there that record is the last that is handed on. Records whose version or sizes
+ * do not fit are counted and left out.
  *
  * libbpf sets the rings up; rings_free undoes that. One thread.
  */

@@ -73,13 +73,24 @@ bool held_needs_room(const struct held *held, uint32_t have)
 	return table_full(held->responses) || place(held, have) == HELD_MEMORY;
 }
 
+/* A chain of one key is walked at each add, and a key is the sender's choice. */
+static bool key_is_full(const struct held *held, const struct held_key *key)
+{
+	const void *kept = table_find(held->responses, key);
+	unsigned count = 0;
+
+	for (; kept && count < HELD_PER_KEY; count++)
+		kept = table_find_next(held->responses, kept);
+	return count == HELD_PER_KEY;
+}
+
 bool held_add(struct held *held, const struct held_response *response)
 {
 	struct held_key key = {.query = flow_reversed(&response->flow), .id = response->id};
 	uint32_t at = place(held, response->have);
 	struct held_response *kept;
 
-	if (at == HELD_MEMORY)
+	if (at == HELD_MEMORY || key_is_full(held, &key))
 		return false;
 	kept = table_add(held->responses, &key);
 	if (!kept)

@@ -23,18 +23,19 @@
 #include "base/flow.h"
 
 enum {
-	HELD_MEMORY = 1 << 20,     /* bytes: 16 messages of 64 KiB, the largest there are */
-	HELD_COUNT_MAX = 4096,     /* responses: 200,000 a second without a query, for 20 ms */
-	HELD_SKEW_NS = 20000000,   /* 20 ms: two drain intervals */
+	HELD_MEMORY = 1 << 20,   /* bytes: 16 messages of 64 KiB, the largest there are */
+	HELD_PER_KEY = 64,       /* of one flow and id: more are let go at once */
+	HELD_COUNT_MAX = 4096,   /* responses: 200,000 a second without a query, for 20 ms */
+	HELD_SKEW_NS = 20000000, /* 20 ms: two drain intervals */
 };
 
 struct held_response {
-	struct flow flow;      /* the response's own direction */
-	uint64_t time, wall;   /* ns, monotonic and wall */
-	uint32_t have, len;    /* of the message, as in struct dns */
+	struct flow flow;    /* the response's own direction */
+	uint64_t time, wall; /* ns, monotonic and wall */
+	uint32_t have, len;  /* of the message, as in struct dns */
 	uint16_t id;
 	struct origin origin;
-	const uint8_t *bytes;  /* have bytes */
+	const uint8_t *bytes; /* have bytes */
 };
 
 struct held;
@@ -43,7 +44,8 @@ struct held;
 struct held *held_new(void);
 void held_free(struct held *held);
 
-/* Copies the response in; false where no room was made or it is larger than all the memory. */
+/* Copies the response in; false where no room was made, it is larger than all the memory, or
+ * HELD_PER_KEY of its key are held: it then goes on as unmatched. */
 bool held_add(struct held *held, const struct held_response *response);
 /* True when the oldest must be let go before one with `have` bytes fits; false when empty. */
 bool held_needs_room(const struct held *held, uint32_t have);

@@ -20,8 +20,8 @@
 #include "wire/packet.h"
 
 enum { DUPLICATES_MAX = 65536 };
-#define DUPLICATES_WINDOW_NS                                                                       \
-	100000000ULL /* 100 ms: a queue between parent and child may take long */
+/* Queues and neighbour look-ups between two taps take long; resolvers ask again after 376 ms. */
+#define DUPLICATES_WINDOW_NS 300000000ULL
 
 struct duplicates;
 

@@ -23,8 +23,10 @@ uint32_t stream_feed_drop(struct stream_work *w, struct stream_half *h)
 	return len;
 }
 
+/* Of the times of what is held of one message only the latest matters: its blocks hold none. */
 static void store(struct stream_work *w, struct stream_half *h, const struct stream_piece *piece)
 {
+	const struct stream_piece held = {.bytes = piece->bytes, .len = piece->len};
 	uint32_t need = stream_run_needs(&w->pool, h->partial, piece->len);
 
 	while (stream_pool_left(&w->pool) < need) {
@@ -34,16 +36,20 @@ static void store(struct stream_work *w, struct stream_half *h, const struct str
 		h->state = STREAM_SEARCHING;
 		return;
 	}
-	if (h->partial == STREAM_NONE)
+	if (h->partial == STREAM_NONE) {
 		h->partial = stream_run_new(&w->pool, h->next - piece->len);
-	stream_run_append(&w->pool, h->partial, piece);
+		h->partial_time = 0;
+	}
+	if (h->partial_time < w->time)
+		h->partial_time = w->time;
+	stream_run_append(&w->pool, h->partial, &held);
 }
 
-static void emit(struct stream_work *w, const uint8_t *message, uint32_t len)
+static void emit(struct stream_work *w, const uint8_t *message, uint32_t len, uint64_t time)
 {
 	w->counts.messages++;
 	w->counts.message_bytes += len;
-	w->output.message(w->output.arg, w->flow, message, len, w->time);
+	w->output.message(w->output.arg, w->flow, message, len, time);
 }
 
 static void advance(struct stream_piece *piece, uint32_t len)
@@ -74,7 +80,8 @@ static bool complete_partial(
 	stream_run_copy(&w->pool, h->partial, w->scratch);
 	memcpy(w->scratch + held_len, piece->bytes, size - held_len);
 	stream_feed_drop(w, h);
-	emit(w, w->scratch + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN);
+	emit(w, w->scratch + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN,
+		w->time < h->partial_time ? h->partial_time : w->time);
 	advance(piece, size - held_len);
 	return true;
 }
@@ -88,7 +95,7 @@ static void feed_in_sync(struct stream_work *w, struct stream_half *h, struct st
 
 		if (size > piece->len)
 			break;
-		emit(w, piece->bytes + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN);
+		emit(w, piece->bytes + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN, w->time);
 		advance(piece, size);
 	}
 	if (piece->len)
@@ -175,22 +182,20 @@ void stream_feed(struct stream_work *w, struct stream_half *h, struct stream_pie
 		feed_searching(w, h, &piece);
 }
 
-static void feed_block(struct stream_work *w, struct stream_half *h)
+static void feed_block(struct stream_work *w, struct stream_half *h, bool late)
 {
 	const struct stream_block *block = &w->block;
-	struct stream_piece piece = {.bytes = block->bytes, .time = block->time};
-	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < block->mark_count; i++) {
-		piece.len = block->marks[i] - at;
-		if (piece.len)
-			stream_feed(w, h, piece);
-		at = block->marks[i];
-		piece.bytes = block->bytes + at;
-		piece.begins = true;
+		uint32_t end = i + 1U < block->mark_count ? block->marks[i + 1U] : block->used;
+		struct stream_piece piece = {.bytes = block->bytes + block->marks[i],
+			.len = end - block->marks[i], .begins = block->begins >> i & 1U,
+			.time = block->times[i]};
+
+		if (late)
+			w->time = piece.time;
+		stream_feed(w, h, piece);
 	}
-	piece.len = block->used - at;
-	stream_feed(w, h, piece);
 }
 
 /*
@@ -202,9 +207,7 @@ void stream_feed_runs(struct stream_work *w, struct stream_half *h, bool late)
 	while (h->later.first != STREAM_NONE &&
 		stream_block(&w->pool, h->later.first)->run.seq == h->next) {
 		stream_runs_take(&w->pool, &h->later, &w->block);
-		if (late)
-			w->time = w->block.time;
-		feed_block(w, h);
+		feed_block(w, h, late);
 	}
 }
 

@@ -50,7 +50,7 @@ static void give_up(struct stream_work *w, struct stream_half *h)
 		stream_feed_runs(w, h, true);
 	} while (stream_half_waits(h) && needless(h, hole_end(w, h)));
 	if (h->later.first != STREAM_NONE)
-		since = stream_block(&w->pool, h->later.first)->time;
+		since = stream_block(&w->pool, h->later.first)->times[0];
 	h->deadline = since + STREAMS_HOLE_NS;
 	hasten(w, h);
 }

@@ -30,6 +30,7 @@ enum stream_half_state {
 
 struct stream_half {
 	uint64_t acked_at;        /* when the other end's acknowledgement last moved */
+	uint64_t partial_time;    /* of the youngest segment in partial */
 	uint64_t deadline;        /* when the hole is given up; while stream_half_waits */
 	uint32_t next;            /* the first byte not yet given to messages */
 	uint32_t start;           /* behind the SYN; if started */

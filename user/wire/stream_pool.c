@@ -33,7 +33,7 @@ uint32_t stream_pool_take(struct stream_pool *pool)
 	pool->used++;
 	block = stream_block(pool, taken);
 	block->next = STREAM_NONE;
-	block->used = block->mark_count = 0;
+	block->used = block->mark_count = block->begins = 0;
 	return taken;
 }
 

@@ -11,8 +11,8 @@
 
 enum {
 	STREAM_BLOCK_SIZE = 2048, /* a full Ethernet segment with room to spare */
-	STREAM_BLOCK_BYTES = 2000,
-	STREAM_MARKS = 8,
+	STREAM_BLOCK_BYTES = 1856,
+	STREAM_MARKS = 16, /* more pieces than that go to another block */
 	STREAM_NONE = 0xffffffff, /* no block */
 };
 
@@ -27,9 +27,10 @@ struct stream_block {
 	uint32_t next; /* of its chain, or of the free list */
 	uint16_t used;
 	uint16_t mark_count;
-	uint64_t time;                /* of the last segment in it */
 	struct stream_run run;        /* in the first block of a run */
-	uint16_t marks[STREAM_MARKS]; /* where in bytes a segment began; more are forgotten */
+	uint64_t times[STREAM_MARKS]; /* of the segment whose bytes begin at the mark */
+	uint16_t marks[STREAM_MARKS]; /* where in bytes; the first is 0 */
+	uint16_t begins;              /* bit n: a segment begins at mark n */
 	uint8_t bytes[STREAM_BLOCK_BYTES];
 };
 _Static_assert(sizeof(struct stream_block) == STREAM_BLOCK_SIZE, "blocks fill their size");

@@ -30,22 +30,35 @@ uint32_t stream_run_needs(const struct stream_pool *pool, uint32_t run, uint32_t
 	return len <= room ? 0 : (len - room + STREAM_BLOCK_BYTES - 1) / STREAM_BLOCK_BYTES;
 }
 
-static void block_mark(struct stream_block *block, uint32_t at)
+/* A piece that goes on where its own segment's last one ended needs no mark of its own. */
+static bool block_goes_on(const struct stream_block *block, const struct stream_piece *piece)
 {
-	if (block->mark_count < STREAM_MARKS)
-		block->marks[block->mark_count++] = (uint16_t)at;
+	return block->mark_count && !piece->begins &&
+		block->times[block->mark_count - 1] == piece->time;
 }
 
+static void block_mark(struct stream_block *block, uint32_t at, bool begins, uint64_t time)
+{
+	uint32_t mark = block->mark_count++;
+
+	block->marks[mark] = (uint16_t)at;
+	block->times[mark] = time;
+	block->begins = (uint16_t)(block->begins | (unsigned int)begins << mark);
+}
+
+/* How much of the piece goes in; nothing where its time would have no place. */
 static uint32_t block_fill(struct stream_block *block, const struct stream_piece *piece)
 {
 	uint32_t room = STREAM_BLOCK_BYTES - block->used;
 	uint32_t len = piece->len < room ? piece->len : room;
+	bool goes_on = block_goes_on(block, piece);
 
-	if (piece->begins && len)
-		block_mark(block, block->used);
+	if (!len || (!goes_on && block->mark_count == STREAM_MARKS))
+		return 0;
+	if (!goes_on)
+		block_mark(block, block->used, piece->begins, piece->time);
 	memcpy(block->bytes + block->used, piece->bytes, len);
 	block->used = (uint16_t)(block->used + len);
-	block->time = piece->time;
 	return len;
 }
 
@@ -90,15 +103,18 @@ uint32_t stream_run_free(struct stream_pool *pool, uint32_t run)
 	return len;
 }
 
-/* Puts all of a run of one block behind the last byte of another block. */
-static void block_join(struct stream_block *to, const struct stream_block *from)
+/* Puts all of a run of one block behind the last byte of another block; false: no room. */
+static bool block_join(struct stream_block *to, const struct stream_block *from)
 {
+	if (to->used + from->used > STREAM_BLOCK_BYTES ||
+		to->mark_count + from->mark_count > STREAM_MARKS)
+		return false;
 	for (uint32_t i = 0; i < from->mark_count; i++)
-		block_mark(to, (uint32_t)to->used + from->marks[i]);
+		block_mark(to, (uint32_t)to->used + from->marks[i], from->begins >> i & 1U,
+			from->times[i]);
 	memcpy(to->bytes + to->used, from->bytes, from->used);
 	to->used = (uint16_t)(to->used + from->used);
-	if (to->time < from->time)
-		to->time = from->time;
+	return true;
 }
 
 static void merge_next(struct stream_pool *pool, struct stream_runs *runs, uint32_t run)
@@ -108,8 +124,7 @@ static void merge_next(struct stream_pool *pool, struct stream_runs *runs, uint3
 	struct stream_run added = *run_at(pool, next);
 	struct stream_block *last = stream_block(pool, whole->last);
 
-	if (last->used + added.len <= STREAM_BLOCK_BYTES && added.last == next) {
-		block_join(last, stream_block(pool, next));
+	if (added.last == next && block_join(last, stream_block(pool, next))) {
 		stream_pool_give(pool, next);
 	} else {
 		last->next = next;

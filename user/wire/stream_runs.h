@@ -3,7 +3,8 @@
  * Bytes of one direction of a TCP stream that cannot be given on yet, in blocks of a pool. A run
  * is a chain of blocks without a hole in it, named by its first block, which also says its place
  * and length. The runs behind a hole stand in order, never touch each other, and are searched
- * from the first on: the caller bounds their number. Small neighbours are put into one block.
+ * from the first on: the caller bounds their number. Small neighbours are put into one block, as
+ * long as it has marks for each one's time: a block holds STREAM_MARKS pieces at least.
  *
  * The caller sees to it that the pool has the blocks: stream_run_needs for an append, and for an
  * insert that of STREAM_NONE and one more for each run there is.
@@ -30,7 +31,10 @@ static inline int32_t stream_distance(uint32_t a, uint32_t b)
 	return (int32_t)(a - b);
 }
 
-/* How many blocks it takes to append len bytes, to a new run where run is STREAM_NONE. */
+/*
+ * How many blocks it takes to append len bytes, to a new run where run is STREAM_NONE, or to one
+ * whose pieces all have one time and begin nothing.
+ */
 uint32_t stream_run_needs(const struct stream_pool *pool, uint32_t run, uint32_t len);
 /* An empty run, to be appended to. */
 uint32_t stream_run_new(struct stream_pool *pool, uint32_t seq);

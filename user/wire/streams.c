@@ -233,16 +233,21 @@ static bool admits(struct streams *s, const struct stream_stub *stub, const stru
 	return false;
 }
 
+/* Whether the segment is a FIN and data before it are still to come. */
+static bool overtaken(const struct stream_stub *stub, const struct arrival *a)
+{
+	return stub && stub->known[a->dir] && a->packet->tcp_flags & TCP_FIN &&
+		stream_distance(a->seq, stub->next[a->dir]) > 0;
+}
+
 static struct connection *admit(struct streams *s, const struct arrival *a)
 {
 	const struct stream_stub *stub;
 	struct stream_stub start;
 	void *old;
 
-	if (!a->packet->payload_len)
-		return NULL;
 	stub = stream_stubs_continued(s->stubs, &a->key, a->dir, a->seq, s->now);
-	if (!admits(s, stub, a))
+	if (a->packet->payload_len ? !admits(s, stub, a) : !overtaken(stub, a))
 		return NULL;
 	/* Copied, because evicting leaves a stub and may push this one out. */
 	if (stub)
