@@ -309,6 +309,8 @@ static bool handle_signal(struct live *l)
 
 	if (signal == SIGINT || signal == SIGTERM)
 		return false;
+	if (signal == SIGHUP)
+		run_reopen(&l->run);
 	if (signal == SIGUSR1) {
 		fill_kernel_counts(l);
 		run_report(&l->run, false);

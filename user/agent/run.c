@@ -24,19 +24,26 @@ const char *run_version(void)
 	return "dnstap-bpf " VERSION;
 }
 
-/* Signals come through a descriptor; threads started later inherit the mask. */
-static int open_signals(void)
+/*
+ * Signals come through descriptors; threads started later inherit the mask. The second one is for
+ * those who wait for something else and must not go on waiting when the end is asked for.
+ */
+static int open_signals(struct run *run)
 {
-	sigset_t set;
+	sigset_t ending, all;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGUSR1);
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
-		return -1;
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGTERM);
+	all = ending;
+	sigaddset(&all, SIGHUP);
+	sigaddset(&all, SIGUSR1);
+	if (sigprocmask(SIG_BLOCK, &all, NULL))
+		return -errno;
 	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	run->signal_fd = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+	run->ending_fd = signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC);
+	return run->signal_fd < 0 || run->ending_fd < 0 ? -errno : 0;
 }
 
 static int open_sinks(struct run *run)
@@ -49,7 +56,7 @@ static int open_sinks(struct run *run)
 		.own_socket = own_add,
 		.own_socket_arg = &run->own,
 		.failure_fd = run->failure_fd,
-		.interrupt_fd = run->signal_fd,
+		.interrupt_fd = run->ending_fd,
 	};
 	char error[OPTIONS_ERROR_MAX];
 
@@ -130,10 +137,10 @@ int run_open(struct run *run, const struct options *options)
 	run->options = options;
 	run->local = prefixes_new();
 	run->broadcast = prefixes_new();
-	run->signal_fd = open_signals();
+	err = open_signals(run);
 	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!run->local || !run->broadcast || run->signal_fd < 0 || run->failure_fd < 0) {
-		err = -errno;
+	if (err || !run->local || !run->broadcast || run->failure_fd < 0) {
+		err = err ? err : -errno;
 		log_error("cannot start: %s", strerror(-err));
 		return err;
 	}
@@ -155,6 +162,8 @@ void run_close(struct run *run)
 	prefixes_free(run->broadcast);
 	if (run->signal_fd >= 0)
 		close(run->signal_fd);
+	if (run->ending_fd >= 0)
+		close(run->ending_fd);
 	if (run->failure_fd >= 0)
 		close(run->failure_fd);
 }
@@ -166,6 +175,12 @@ int run_take_signal(const struct run *run)
 	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
 	return (int)info.ssi_signo;
+}
+
+void run_reopen(struct run *run)
+{
+	for (size_t i = 0; i < run->sink_count; i++)
+		sink_reopen(run->sinks[i]);
 }
 
 bool run_sinks_gone(const struct run *run)
@@ -258,6 +273,8 @@ static int replay_all(struct run *run, struct replay *replay)
 		pipeline_flush(run->pipeline);
 		if (signal == SIGUSR1)
 			run_report(run, false);
+		else if (signal == SIGHUP)
+			run_reopen(run);
 		else if (signal)
 			return EXIT_OK;
 		if (run_sinks_gone(run))

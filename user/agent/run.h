@@ -35,13 +35,14 @@ struct run {
 	struct own own;
 	struct extra *extra; /* NULL: none asked for */
 	int failure_fd;      /* readable when a sink can never work again; -1: not open */
-	int signal_fd;       /* SIGINT, SIGTERM, SIGUSR1; -1: not open */
+	int signal_fd;       /* SIGINT, SIGTERM, SIGHUP, SIGUSR1; -1: not open */
+	int ending_fd;       /* never read: readable while a SIGINT or SIGTERM waits in signal_fd */
 	char identity[RUN_IDENTITY_MAX];
 };
 
 #define RUN_INITIALISER                                                                            \
 	{                                                                                          \
-		.own = OWN_INITIALISER, .failure_fd = -1, .signal_fd = -1                          \
+		.own = OWN_INITIALISER, .failure_fd = -1, .signal_fd = -1, .ending_fd = -1         \
 	}
 
 /* Signals, sinks and pipeline; 0, or -errno after a line was logged. run_close undoes it. */
@@ -58,6 +59,8 @@ void run_report(struct run *run, bool final);
 
 /* One of the signals that came, or 0. */
 int run_take_signal(const struct run *run);
+/* SIGHUP: files are finished and opened again. */
+void run_reopen(struct run *run);
 /* After failure_fd became readable: true when no sink is left that can work. */
 bool run_sinks_gone(const struct run *run);
 
