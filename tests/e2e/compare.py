@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Holds a server's own dnstap against ours, message by message.
 
-    /usr/bin/python3 tests/e2e/compare.py [--json] [--list] [--class NAME] NATIVE.fstrm [NATIVE.fstrm]... OURS.fstrm
+    /usr/bin/python3 tests/e2e/compare.py [OPTIONS] NATIVE.fstrm [NATIVE.fstrm]... OURS.fstrm
 
 Both are Frame Streams files of the same time and host, ours written with `full`; several native
 ones are taken as one. A native message and one of ours are a pair when both are queries or both
@@ -182,10 +182,6 @@ def pair_chunks(left: List[One], right: List[One], most: int) -> None:
         pair_group([one], near, most)
 
 
-def nearness(one: One) -> int:
-    return one.time // NEAR_NS
-
-
 def pair(natives: List[One], ours: List[One]) -> None:
     with_bytes = [one for one in natives if one.wire is not None]
     pair_by(lambda one: (one.is_query, one.wire), with_bytes, ours)
@@ -298,7 +294,8 @@ def text_of(report: Report, listed: bool = False, samples: Iterable[str] = ()) -
                            ("fields that only ours has", report.more),
                            ("classes", report.classes)):
         if counter:
-            lines += ["", title, *(f"{count:>10}  {name}" for name, count in sorted(counter.items()))]
+            lines += ["", title]
+            lines += [f"{count:>10}  {name}" for name, count in sorted(counter.items())]
     lines += ["", "times apart, ours minus native, in microseconds",
               f"{'':40}{'pairs':>8}{'median':>10}{'|median|':>10}{'|p99|':>11}{'|max|':>12}"]
     for name, row in report.time_summary().items():

@@ -34,37 +34,66 @@ class Class:
 
 CLASSES: Dict[str, Class] = {
     # Fields of a pair.
-    "first-exchange": Class("native", "the first exchange with a server of which no response was seen yet: "
-                            "RD decides between AUTH and CLIENT"),
-    "bind-auth-no-recursion": Class("ours", "BIND's resolver calls a query AUTH when it will not recurse for it "
-                                    "(no RD, or refused), and so does its response without RD"),
-    "bind-client-response": Class("ours", "BIND's authoritative server: AUTH_QUERY, but CLIENT_RESPONSE when RD is set"),
+    "first-exchange": Class(
+        "native",
+        "the first exchange with a server of which no response was seen yet: RD decides "
+        "between AUTH and CLIENT"),
+    "bind-auth-no-recursion": Class(
+        "ours",
+        "BIND's resolver calls a query AUTH when it will not recurse for it (no RD, or "
+        "refused), and so does its response without RD"),
+    "bind-client-response": Class(
+        "ours",
+        "BIND's authoritative server: AUTH_QUERY, but CLIENT_RESPONSE when RD is set"),
     "knot-update-type": Class("ours", "Knot calls an UPDATE query AUTH_QUERY"),
-    "bind-tcp-for-udp": Class("ours", "BIND's RESOLVER_RESPONSE says TCP for a UDP exchange that took long"),
-    "unbound-local-port": Class("ours", "Unbound's own port in RESOLVER and FORWARDER messages is 53, or an "
-                                "earlier query's"),
-    "zone-case": Class("both", "query_zone in the case of the zone file, and in that of the packet"),
-    "zone-server-only": Class("both", "query_zone that the server knows and the packet does not prove"),
+    "bind-tcp-for-udp": Class(
+        "ours",
+        "BIND's RESOLVER_RESPONSE says TCP for a UDP exchange that took long"),
+    "unbound-local-port": Class(
+        "ours",
+        "Unbound's own port in RESOLVER and FORWARDER messages is 0, 53 or an earlier one's"),
+    "zone-case": Class(
+        "both",
+        "query_zone in the case of the zone file, and in that of the packet"),
+    "zone-server-only": Class(
+        "both",
+        "query_zone that the server knows and the packet does not prove"),
     "zone-deeper": Class("both", "query_zone: the one that was asked, and the one that answered"),
     # Native messages without one of ours.
-    "loopback-two-views": Class("both", "one packet between two servers of one host: each reports it, we once, "
-                                "as the server's side"),
-    "knot-transfer-queries": Class("ours", "Knot logs the query of a zone transfer again for each of its messages"),
-    "question-malformed": Class("native", "a message whose question or counts do not parse is counted "
-                                "(dns_malformed), not emitted"),
+    "loopback-two-views": Class(
+        "both",
+        "one packet between two servers of one host: each reports it, we once, as the "
+        "server's side"),
+    "knot-transfer-queries": Class(
+        "ours",
+        "Knot logs the query of a zone transfer again for each of its messages"),
+    "question-malformed": Class(
+        "native",
+        "a message whose question or counts do not parse is counted (dns_malformed), not "
+        "emitted"),
     "nsd-stray-response": Class("ours", "NSD calls a response that reaches it AUTH_QUERY"),
-    "never-sent": Class("ours", "a response that the server logged and never sent: its TCP connection had "
-                        "ended, or the server was being stopped"),
+    "never-sent": Class(
+        "ours",
+        "a response that the server logged and never sent: its TCP connection had ended, or "
+        "the server was being stopped"),
     # Ours without a native one.
-    "unasked-response": Class("ours", "a response that nobody here asked for, or that came after the timeout"),
-    "server-side-only": Class("ours", "what the server asks others: dnsdist's upstream and its health checks; "
-                              "transfers, SOA queries and NOTIFY of Knot, NSD and BIND"),
+    "unasked-response": Class(
+        "ours",
+        "a response that nobody here asked for, or that came after the timeout"),
+    "server-side-only": Class(
+        "ours",
+        "what the server asks others: dnsdist's upstream and its health checks; transfers, "
+        "SOA queries and NOTIFY of Knot, NSD and BIND"),
     "gave-up-waiting": Class("ours", "a response that came when the server did not wait any more"),
     "notify": Class("ours", "NOTIFY to BIND"),
-    "transfer": Class("ours", "the messages of a zone transfer from BIND; what NSD's transfer process answers"),
+    "transfer": Class(
+        "ours",
+        "the messages of a zone transfer from BIND; what NSD's transfer process answers"),
     "knot-update-response": Class("ours", "the response to an UPDATE of Knot"),
-    "error-response": Class("ours", "errors made before the server's dnstap is asked: FORMERR, NOTIMP, BADVERS, "
-                            "and REFUSED, with or without the query"),
+    "error-response": Class(
+        "ours",
+        "errors made before the server's dnstap is asked: FORMERR, NOTIMP, BADVERS, and "
+        "REFUSED, with or without the query"),
     "unanswered": Class("ours", "a query that the server left without an answer and did not log"),
     "native-lost": Class("ours", "ordinary exchanges: what the server's dnstap lost"),
 }

@@ -96,6 +96,13 @@ class Daemon:
     def command(self, config: Path) -> list:
         raise NotImplementedError
 
+    def write_hints(self) -> Path:
+        """Where the root is."""
+        hints = self.folder / "hints"
+        hints.write_text(f". 3600 NS ns.\nns. 3600 A {address(1, 4)}\n"
+                         f"ns. 3600 AAAA {address(1, 6)}\n")
+        return hints
+
     def take_zone(self, zone: str) -> Path:
         """A copy of its own, for dynamic zones are written to."""
         copy = self.folder / file_name(zone)
@@ -210,8 +217,7 @@ class BindResolver(Bind):
 
     def config(self) -> str:
         tag, algorithm, digest, value = self.anchor.split()[3:]
-        hints = self.folder / "hints"
-        hints.write_text(f". 3600 NS ns.\nns. 3600 A {address(1, 4)}\nns. 3600 AAAA {address(1, 6)}\n")
+        hints = self.write_hints()
         return f"""
 options {{ {self.options()}
     recursion yes;
@@ -279,8 +285,7 @@ class Unbound(Daemon):
     forward-addr: {address(self.upstream, 4)}
     forward-addr: {address(self.upstream, 6)}
 """
-        hints = self.folder / "hints"
-        hints.write_text(f". 3600 NS ns.\nns. 3600 A {address(1, 4)}\nns. 3600 AAAA {address(1, 6)}\n")
+        self.write_hints()
         return ""
 
     def config(self) -> str:

@@ -139,6 +139,10 @@ static void options_follow_any_sink(void **state)
 	assert_string_equal(good("/tmp/s?unidirectional=yes").target, "/tmp/s");
 	assert_int_equal(good("tcp://h:7?unidirectional=yes").settings.unidirectional, SINK_YES);
 	assert_int_equal(good("tcp://h:7?queue=131072").port, 7);
+	assert_int_equal(good("file:///f?rotate-interval=90m").settings.rotate_interval, 5400);
+	assert_int_equal(good("file:///f?rotate-interval=2d").settings.rotate_interval, 172800);
+	assert_int_equal(good("file:///%Y?rotate-size=1G").settings.rotate_size, 1 << 30);
+	assert_string_equal(good("file:///%Y?rotate-size=1G").target, "/%Y");
 }
 
 static void wrong_options_say_what_is_right(void **state)
@@ -157,6 +161,10 @@ static void wrong_options_say_what_is_right(void **state)
 	refused("/tmp/s?queue=18014398509481985K", "131072 to 1073741824");
 	refused("/tmp/s?queue=1Mx", "131072 to 1073741824");
 	refused("/tmp/s?queue=-1", "131072 to 1073741824");
+	refused("file:///f?rotate-interval=0", "1 to 31622400 (s, m, h and d");
+	refused("file:///f?rotate-interval=5M", "s, m, h and d");
+	refused("file:///f?rotate-size=1", "65536");
+	refused("/tmp/s?rotate-size=1M", "there is no option 'rotate-size' here");
 	refused("/tmp/s?unidirectional=1", "yes or no");
 	refused("tls://h?tls-verify=never", "yes or no");
 }

@@ -312,10 +312,15 @@ static void fill_kernel_counts(struct live *l)
 
 static void handle_signal(struct live *l)
 {
-	if (run_take_signal(&l->run) != SIGUSR1)
-		return;
-	fill_kernel_counts(l);
-	run_report(&l->run, false);
+	switch (run_take_signal(&l->run)) {
+	case SIGHUP:
+		run_reopen(&l->run);
+		break;
+	case SIGUSR1:
+		fill_kernel_counts(l);
+		run_report(&l->run, false);
+		break;
+	}
 }
 
 /* False when the loop is to end. */

@@ -141,7 +141,7 @@ int run_open(struct run *run, const struct options *options)
 	run->broadcast = prefixes_new();
 	signal(SIGPIPE, SIG_IGN);
 	run->stop_fd = open_signal(SIGINT, SIGTERM);
-	run->signal_fd = open_signal(SIGUSR1, SIGUSR1);
+	run->signal_fd = open_signal(SIGUSR1, SIGHUP);
 	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (!run->local || !run->broadcast || run->stop_fd < 0 || run->signal_fd < 0 ||
 		run->failure_fd < 0) {
@@ -190,6 +190,12 @@ int run_take_signal(const struct run *run)
 	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
 	return (int)info.ssi_signo;
+}
+
+void run_reopen(struct run *run)
+{
+	for (size_t i = 0; i < run->sink_count; i++)
+		sink_reopen(run->sinks[i]);
 }
 
 bool run_sinks_gone(const struct run *run)
@@ -288,14 +294,23 @@ static int replay_batch(struct run *run, struct replay *replay)
 	return 1;
 }
 
+static void handle_signal(struct run *run)
+{
+	int signal = run_take_signal(run);
+
+	if (signal == SIGHUP)
+		run_reopen(run);
+	else if (signal == SIGUSR1)
+		run_report(run, false);
+}
+
 static int replay_all(struct run *run, struct replay *replay)
 {
 	int got;
 
 	while ((got = replay_batch(run, replay)) > 0) {
 		pipeline_flush(run->pipeline);
-		if (run_take_signal(run) == SIGUSR1)
-			run_report(run, false);
+		handle_signal(run);
 		if (run_stopped(run) || run_sinks_gone(run))
 			return EXIT_OK;
 	}

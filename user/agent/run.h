@@ -36,7 +36,7 @@ struct run {
 	struct extra *extra; /* NULL: none asked for */
 	int failure_fd;      /* readable when a sink can never work again; -1: not open */
 	int stop_fd;         /* readable from the first SIGINT or SIGTERM on; -1: not open */
-	int signal_fd;       /* SIGUSR1; -1: not open */
+	int signal_fd;       /* SIGUSR1, SIGHUP; -1: not open */
 	char identity[RUN_IDENTITY_MAX];
 };
 
@@ -61,6 +61,8 @@ void run_report(struct run *run, bool final);
 bool run_stopped(const struct run *run);
 /* One of the other signals that came, or 0. */
 int run_take_signal(const struct run *run);
+/* SIGHUP: files are finished and opened again. */
+void run_reopen(struct run *run);
 /* After failure_fd became readable: true when no sink is left that can work. */
 bool run_sinks_gone(const struct run *run);
 

@@ -4,6 +4,9 @@
  * a full disk took of a frame is cut off again, so the file is whole up to its last frame at any
  * time. A FIFO is opened when it has a reader, and again when it has one again: like a socket it
  * is never cut. Devices (/dev/null) are written to as they are.
+ *
+ * A name with '%' is one for strftime(3), in local time; with it, or with rotation, there are many
+ * files. None of them is ever opened on top of another: a name that is taken gets .1, .2, ...
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,29 +15,70 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "sink/transport.h"
+
+enum { NUMBER_MAX = 9999, NAME_MAX_BYTES = SINK_TEXT_MAX + 8 };
 
 struct file_transport {
 	struct transport base;
 	char path[SINK_TEXT_MAX];
-	mode_t type; /* S_IFREG, S_IFIFO, ... */
+	char name[NAME_MAX_BYTES]; /* of the file that is open or was last */
+	mode_t type;               /* S_IFREG, S_IFIFO, ... */
+	bool many;                 /* each file has a new name */
+	uint64_t rotate_size, rotate_interval;
+	uint64_t size; /* bytes in what is open */
 };
 
 /* O_NONBLOCK: a FIFO without a reader is refused with ENXIO and does not hang. */
 enum { OPEN_FLAGS = O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC | O_NOCTTY };
 
+/* The next multiple of the interval, by the wall clock as it goes now. */
+static void set_due(struct file_transport *f)
+{
+	const uint64_t interval = f->rotate_interval * NS_PER_SECOND;
+
+	if (interval)
+		f->base.due = clock_monotonic() + interval - clock_wall() % interval;
+}
+
+/* A new file by the name that the time makes of the path. */
+static int open_next(struct file_transport *f)
+{
+	const time_t now = (time_t)(clock_wall() / NS_PER_SECOND);
+	char name[SINK_TEXT_MAX];
+	struct tm local;
+	int fd = -1;
+
+	if (!localtime_r(&now, &local) || !strftime(name, sizeof(name), f->path, &local)) {
+		f->base.why = "the name is too long with its time filled in";
+		return -ENAMETOOLONG;
+	}
+	for (int n = 0; fd < 0 && n <= NUMBER_MAX; n++) {
+		snprintf(f->name, sizeof(f->name), n ? "%s.%d" : "%s", name, n);
+		fd = open(f->name, OPEN_FLAGS | O_CREAT | O_EXCL, 0644);
+		if (fd < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return fd < 0 ? -EEXIST : fd;
+}
+
 /*
- * Again, after a connection over the FIFO has ended or a START found no room. It must still be
- * what it was: another kind of file in its place is not ours to write to.
+ * Again, after a connection over the FIFO has ended, a START found no room, or the file was
+ * finished. It must still be what it was: another kind of file in its place is not ours to write
+ * to.
  */
 static int reopen(struct file_transport *f)
 {
 	int create = f->type == S_IFREG ? O_CREAT : 0;
 	struct stat status;
-	int fd = open(f->path, OPEN_FLAGS | create, 0644);
+	int fd = f->many ? open_next(f) : open(f->path, OPEN_FLAGS | create, 0644);
 
+	if (f->many && fd < 0)
+		return fd;
 	if (fd < 0) {
 		if (errno == ENXIO)
 			f->base.why = "nobody reads it";
@@ -60,17 +104,50 @@ static int file_open(struct transport *t, struct wait *wait)
 	rc = t->fd < 0 ? reopen(f) : 0;
 	if (!rc && f->type == S_IFREG && ftruncate(t->fd, 0))
 		rc = -errno;
+	f->size = 0;
+	set_due(f);
 	return rc;
+}
+
+/* The file that is open has been moved away or removed, as a log rotation does. */
+static bool moved(const struct file_transport *f)
+{
+	struct stat open_one, named;
+
+	if (fstat(f->base.fd, &open_one))
+		return false;
+	return stat(f->many ? f->name : f->path, &named) || named.st_dev != open_one.st_dev ||
+	       named.st_ino != open_one.st_ino;
+}
+
+/* A file that stays under its name is not opened again: that would empty it. */
+static bool file_due(struct transport *t, bool again, bool empty)
+{
+	struct file_transport *f = (struct file_transport *)t;
+	bool over = t->due && clock_monotonic() >= t->due;
+
+	if (over)
+		set_due(f);
+	if (f->type != S_IFREG)
+		return false;
+	if (again && moved(f))
+		return true;
+	return !empty &&
+	       (over || (again && f->many) || (f->rotate_size && f->size >= f->rotate_size));
 }
 
 static ssize_t file_write(struct transport *t, const void *bytes, size_t len)
 {
+	struct file_transport *f = (struct file_transport *)t;
 	ssize_t n;
 
 	do {
 		n = write(t->fd, bytes, len);
 	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+	if (n < 0)
+		return -errno;
+	f->size += (size_t)n;
+	return n;
 }
 
 static int file_check(struct transport *t)
@@ -85,7 +162,7 @@ static int file_check(struct transport *t)
 
 static int file_cut(struct transport *t, size_t len)
 {
-	const struct file_transport *f = (const struct file_transport *)t;
+	struct file_transport *f = (struct file_transport *)t;
 	struct stat status;
 
 	if (len == 0)
@@ -96,13 +173,20 @@ static int file_cut(struct transport *t, size_t len)
 		return -errno;
 	if ((off_t)len > status.st_size)
 		return -EINVAL;
-	return ftruncate(t->fd, status.st_size - (off_t)len) ? -errno : 0;
+	if (ftruncate(t->fd, status.st_size - (off_t)len))
+		return -errno;
+	f->size -= len;
+	return 0;
 }
 
+/* One of many that has not even its START is nothing to leave behind. */
 static int file_close(struct transport *t)
 {
+	struct file_transport *f = (struct file_transport *)t;
 	int rc = 0;
 
+	if (t->fd >= 0 && f->many && !f->size && unlink(f->name))
+		rc = -errno;
 	if (t->fd >= 0 && close(t->fd))
 		rc = -errno;
 	t->fd = -1;
@@ -121,6 +205,7 @@ static int file_new(struct transport **ret)
 		.write = file_write,
 		.check = file_check,
 		.cut = file_cut,
+		.due = file_due,
 		.close = file_close,
 		.destroy = file_destroy,
 	};
@@ -137,15 +222,23 @@ static int file_new(struct transport **ret)
 	return 0;
 }
 
+static bool is_special(const char *path)
+{
+	struct stat status;
+
+	return !stat(path, &status) && !S_ISREG(status.st_mode);
+}
+
 /* Opens the file and sees what it is. */
 static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
 {
 	struct stat status;
 
-	f->base.fd = open(f->path, OPEN_FLAGS | O_CREAT | O_TRUNC, 0644);
+	f->base.fd = f->many ? open_next(f) : open(f->path, OPEN_FLAGS | O_CREAT | O_TRUNC, 0644);
 	if (f->base.fd < 0) {
-		int rc = -errno;
+		int rc = f->many ? f->base.fd : -errno;
 
+		f->base.fd = -1;
 		if (rc != -ENXIO || stat(f->path, &status))
 			return rc;
 		if (S_ISSOCK(status.st_mode))
@@ -162,8 +255,10 @@ static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
 	return 0;
 }
 
-int file_transport_new(const char *path, struct transport **ret, char *hint, size_t hint_size)
+int file_transport_new(
+	const struct sink_url *url, struct transport **ret, char *hint, size_t hint_size)
 {
+	const struct sink_settings *s = &url->settings;
 	struct file_transport *f;
 	struct transport *t;
 	int rc = file_new(&t);
@@ -171,7 +266,14 @@ int file_transport_new(const char *path, struct transport **ret, char *hint, siz
 	if (rc)
 		return rc;
 	f = (struct file_transport *)t;
-	memcpy(f->path, path, strnlen(path, sizeof(f->path) - 1));
+	memcpy(f->path, url->target, strnlen(url->target, sizeof(f->path) - 1));
+	f->rotate_size = s->rotate_size;
+	f->rotate_interval = s->rotate_interval;
+	f->many = (strchr(f->path, '%') || s->rotate_size || s->rotate_interval) &&
+		  !is_special(f->path);
+	if (f->many)
+		t->name = f->name;
+	tzset(); /* localtime_r need not */
 	rc = file_begin(f, hint, hint_size);
 	if (rc) {
 		transport_free(t);

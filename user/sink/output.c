@@ -253,6 +253,8 @@ int output_open(struct output *out, bool *ret_connected)
 		return 0;
 	/* the first error is the cause: libfstrm's own word for it is only "failure" */
 	rc = out->error ? out->error : rc;
+	if (out->connected && out->transport->ops->cut)
+		out->transport->ops->cut(out->transport, out->taken);
 	output_abort(out);
 	return rc;
 }

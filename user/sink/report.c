@@ -108,6 +108,12 @@ void report_queue_full(struct report *r, uint64_t frames)
 	r->queue_full = frames;
 }
 
+void report_finished(struct report *r, const char *name, uint64_t frames)
+{
+	log_info("sink %s: finished %s: %" PRIu64 " messages", r->name, name ? name : "the file",
+		frames);
+}
+
 void report_unfinished(struct report *r, int error, uint64_t frames)
 {
 	log_warn("sink %s: ended without confirmation: %s; %" PRIu64

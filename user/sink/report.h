@@ -43,6 +43,8 @@ void report_lost(struct report *report, int error, const char *why, uint64_t fra
 void report_disk_full(struct report *report);
 /* frames lost since the start because the queue was full; nothing is said when none are new. */
 void report_queue_full(struct report *report, uint64_t frames);
+/* Said each time: one of many files is whole. name: NULL for a file that is the only one. */
+void report_finished(struct report *report, const char *name, uint64_t frames);
 /* At the end: without FINISH, or the file could not be closed whole. */
 void report_unfinished(struct report *report, int error, uint64_t frames);
 void report_failed(struct report *report, int error);

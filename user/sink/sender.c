@@ -32,12 +32,14 @@ struct sender {
 	struct sender_counts counts;
 	const _Atomic uint64_t *lost_queue_full;
 	atomic_bool failed;
+	atomic_bool reopen; /* asked for */
 	int failure_fd;
 	pthread_t thread;
 	bool running;
 
 	/* the thread's own */
 	bool open;
+	bool resting;       /* a file was finished: the next is opened for its first frame */
 	uint64_t opened;    /* monotonic ns */
 	uint64_t progress;  /* monotonic ns when bytes were taken last */
 	unsigned int tries; /* connections tried in all */
@@ -178,6 +180,7 @@ static bool connect_step(struct sender *s)
 	rc = output_open(s->output, &connected);
 	if (!rc) {
 		s->open = true;
+		s->resting = false;
 		s->transport->why = NULL;
 		s->opened = s->progress = clock_monotonic();
 		count_add(s, &s->counts.connections, 1);
@@ -258,14 +261,41 @@ static void send_step(struct sender *s)
 	}
 }
 
+static bool is_due(struct sender *s)
+{
+	const bool reopen = atomic_exchange(&s->reopen, false);
+	struct transport *t = s->transport;
+
+	if (!t->ops->due || !t->ops->due(t, reopen, !written(s)))
+		return false;
+	s->resting = !reopen;
+	return true;
+}
+
+/* The end of a connection as it should be, or almost. */
+static void finish(struct sender *s)
+{
+	int rc = output_close(s->output);
+	uint64_t frames = written(s);
+
+	settle(s, rc);
+	if (rc)
+		report_unfinished(&s->report, rc, frames);
+	else if (s->transport->name || !stopping(s))
+		report_finished(&s->report, s->transport->name, frames);
+	if (disk_full(rc))
+		count_reason(s, REPORT_DISK_FULL);
+}
+
 /* Nothing to send: sleeps, and sees the connection end. */
 static void idle_step(struct sender *s)
 {
+	const uint64_t until = s->transport->due ? s->transport->due : WAIT_FOREVER;
 	const short gone = POLLERR | POLLHUP | POLLNVAL;
 	int events = 0, rc;
 
 	if (queue_may_sleep(s->queue)) {
-		events = wait_fd(&s->wait, s->transport->fd, s->transport->watch, WAIT_FOREVER);
+		events = wait_fd(&s->wait, s->transport->fd, s->transport->watch, until);
 		queue_awake(s->queue);
 	}
 	if (events <= 0)
@@ -291,13 +321,22 @@ static void discard_queue(struct sender *s)
 	queue_release(s->queue, &at);
 }
 
-static void failed_step(struct sender *s, bool ending)
+static void sleep_on_queue(struct sender *s)
 {
-	discard_queue(s);
-	if (!ending && queue_may_sleep(s->queue)) {
+	if (queue_may_sleep(s->queue)) {
 		wait_fd(&s->wait, -1, 0, WAIT_FOREVER);
 		queue_awake(s->queue);
 	}
+}
+
+/* Nothing is open. False when there is no more to do. */
+static bool closed_step(struct sender *s, bool ending)
+{
+	if (!s->resting || !queue_empty(s->queue))
+		return connect_step(s);
+	if (!ending)
+		sleep_on_queue(s);
+	return !ending;
 }
 
 /* One step; false when there is no more to do. */
@@ -309,11 +348,17 @@ static bool step(struct sender *s)
 	report_queue_full(
 		&s->report, atomic_load_explicit(s->lost_queue_full, memory_order_relaxed));
 	if (sender_failed(s)) {
-		failed_step(s, ending);
+		discard_queue(s);
+		if (!ending)
+			sleep_on_queue(s);
 		return !ending;
 	}
 	if (!s->open)
-		return connect_step(s);
+		return closed_step(s, ending);
+	if (!ending && is_due(s)) {
+		finish(s);
+		return true;
+	}
 	if (!queue_empty(s->queue)) {
 		if (out_of_time(s))
 			return false;
@@ -329,18 +374,11 @@ static bool step(struct sender *s)
 static void *run(void *arg)
 {
 	struct sender *s = arg;
-	uint64_t frames;
-	int rc;
 
 	while (step(s))
 		;
-	if (!s->open)
-		return NULL;
-	rc = output_close(s->output);
-	frames = written(s);
-	settle(s, rc);
-	if (rc)
-		report_unfinished(&s->report, rc, frames);
+	if (s->open)
+		finish(s);
 	return NULL;
 }
 
@@ -392,6 +430,12 @@ void sender_stop(struct sender *s)
 
 	if (atomic_compare_exchange_strong(&s->wait.stop_began, &not_yet, clock_monotonic()))
 		queue_wake(s->queue);
+}
+
+void sender_reopen(struct sender *s)
+{
+	atomic_store(&s->reopen, true);
+	queue_wake(s->queue);
 }
 
 void sender_join(struct sender *s)

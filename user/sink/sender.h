@@ -46,6 +46,8 @@ int sender_new(const char *name, const struct sink_options *options, struct queu
 	struct transport *transport, const _Atomic uint64_t *lost_queue_full, struct sender **ret);
 /* Begins the end: what is queued goes out, within its time. Any thread or signal handler. */
 void sender_stop(struct sender *sender);
+/* Files: finishes what is open and opens the next, soon. Any thread or signal handler. */
+void sender_reopen(struct sender *sender);
 /* Waits for the end. What is still queued then is counted lost. */
 void sender_join(struct sender *sender);
 void sender_free(struct sender *sender);

@@ -18,20 +18,22 @@ enum kinds {
 	ON_ALL = ON_SOCKETS | ON_FILE | ON_LINES,
 };
 
-enum form { SIZE, CHOICE, PATH };
+enum form { SIZE, SECONDS, CHOICE, PATH };
 
 struct key {
 	const char *name;
 	unsigned int kinds;
 	enum form form;
 	size_t offset;     /* in struct sink_settings */
-	uint64_t min, max; /* SIZE */
+	uint64_t min, max; /* SIZE, SECONDS */
 };
 
 #define FIELD(name) offsetof(struct sink_settings, name)
 
 static const struct key keys[] = {
 	{"queue", ON_ALL, SIZE, FIELD(queue_size), SINK_QUEUE_MIN, SINK_QUEUE_MAX},
+	{"rotate-size", ON_FILE, SIZE, FIELD(rotate_size), SINK_ROTATE_SIZE_MIN, 1ULL << 50},
+	{"rotate-interval", ON_FILE, SECONDS, FIELD(rotate_interval), 1, SINK_ROTATE_INTERVAL_MAX},
 	{"unidirectional", ON_SOCKETS, CHOICE, FIELD(unidirectional), 0, 0},
 	{"tls-verify", ON_TLS, CHOICE, FIELD(tls_verify), 0, 0},
 	{"tls-ca", ON_TLS, PATH, FIELD(tls_ca), 0, 0},
@@ -58,21 +60,23 @@ __attribute__((format(printf, 2, 3))) static int refuse(
 }
 
 /* What one unit letter stands for; 0: it is none. */
-static uint64_t unit_of(char letter)
+static uint64_t unit_of(enum form form, char letter)
 {
 	static const struct {
+		enum form form;
 		char letter;
 		uint64_t factor;
-	} units[] = {{'K', 1024}, {'M', 1024 * 1024}, {'G', 1024 * 1024 * 1024}};
+	} units[] = {{SIZE, 'K', 1024}, {SIZE, 'M', 1024 * 1024}, {SIZE, 'G', 1024 * 1024 * 1024},
+		{SECONDS, 's', 1}, {SECONDS, 'm', 60}, {SECONDS, 'h', 3600}, {SECONDS, 'd', 86400}};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (units[i].letter == letter)
+		if (units[i].form == form && units[i].letter == letter)
 			return units[i].factor;
 	}
 	return 0;
 }
 
-static int set_size(
+static int set_number(
 	const struct key *key, const char *value, uint64_t *ret, const struct complaint *c)
 {
 	uint64_t n = 0, factor = 1;
@@ -82,12 +86,13 @@ static int set_size(
 	if (*value >= '0' && *value <= '9')
 		n = strtoull(value, &end, 10);
 	if (end && *end)
-		factor = end[1] ? 0 : unit_of(*end);
+		factor = end[1] ? 0 : unit_of(key->form, *end);
 	if (!end || errno || !factor || n > UINT64_MAX / factor || n * factor < key->min ||
 		n * factor > key->max)
 		return refuse(c,
-			"%s: give a number from %" PRIu64 " to %" PRIu64 " (K, M and G may follow)",
-			key->name, key->min, key->max);
+			"%s: give a number from %" PRIu64 " to %" PRIu64 " (%s may follow)",
+			key->name, key->min, key->max,
+			key->form == SIZE ? "K, M and G" : "s, m, h and d");
 	*ret = n * factor;
 	return 0;
 }
@@ -142,7 +147,8 @@ static int set(struct sink_settings *s, enum sink_kind kind, char *word, const s
 	field = (char *)s + key->offset;
 	switch (key->form) {
 	case SIZE:
-		return set_size(key, value, field, c);
+	case SECONDS:
+		return set_number(key, value, field, c);
 	case CHOICE:
 		return set_choice(key, value, field, c);
 	case PATH:

@@ -7,7 +7,10 @@
  *   tls-cert=PATH         our own certificate, PEM                             tls
  *   tls-key=PATH          its key (default: in the same file)                  tls
  *   tls-verify=no         the other end's certificate is not looked at         tls
- * A size may end in K, M or G. Values hold neither '&' nor NUL. Pure.
+ *   rotate-size=SIZE       the file is finished, and the next begun, at so many bytes     file
+ *   rotate-interval=TIME   ... and at each multiple of so many seconds of wall time      file
+ * A time may end in s, m, h or d. A size may end in K, M or G. Values hold neither '&' nor NUL.
+ * Pure.
  */
 #ifndef SINK_SETTINGS_H
 #define SINK_SETTINGS_H
@@ -21,6 +24,8 @@ enum {
 	SINK_QUEUE_MIN = 128 * 1024, /* bytes; one frame of 96 KiB always fits */
 	SINK_QUEUE_DEFAULT = 16 * 1024 * 1024,
 	SINK_QUEUE_MAX = 1024 * 1024 * 1024,
+	SINK_ROTATE_SIZE_MIN = 64 * 1024,           /* bytes: a batch more may be written */
+	SINK_ROTATE_INTERVAL_MAX = 366 * 24 * 3600, /* seconds */
 };
 
 enum sink_kind { SINK_UNIX, SINK_TCP, SINK_TLS, SINK_FILE, SINK_LINES };
@@ -29,7 +34,9 @@ enum sink_kind { SINK_UNIX, SINK_TCP, SINK_TLS, SINK_FILE, SINK_LINES };
 enum sink_choice { SINK_NOT_SAID, SINK_NO, SINK_YES };
 
 struct sink_settings {
-	uint64_t queue_size; /* bytes */
+	uint64_t queue_size;      /* bytes */
+	uint64_t rotate_size;     /* bytes; 0: never */
+	uint64_t rotate_interval; /* seconds; 0: never */
 	enum sink_choice unidirectional;
 	enum sink_choice tls_verify;
 	uint16_t tls_ca, tls_cert, tls_key; /* where in text; see sink_setting */

@@ -91,6 +91,11 @@ void sink_flush(struct sink *sink)
 	queue_flush(sink->queue);
 }
 
+void sink_reopen(struct sink *sink)
+{
+	sender_reopen(sink->sender);
+}
+
 void sink_stop_begin(struct sink *sink)
 {
 	queue_close(sink->queue);

@@ -104,6 +104,12 @@ void sink_offer(struct sink *sink, const void *bytes, size_t len);
 void sink_flush(struct sink *sink);
 
 /*
+ * A file is finished and opened again, as after a log rotation (SIGHUP): by its next name, or by
+ * the same if it was moved away. Other sinks go on as they are. Any thread.
+ */
+void sink_reopen(struct sink *sink);
+
+/*
  * Ends the sink: sends what is queued, closes the connection with STOP and FINISH. A live tap's
  * sink takes at most SINK_STOP_MS; a replay's as long as its collector goes on taking bytes.
  * sink_stop_begin tells all sinks first, so that their times run side by side; it may be called

@@ -23,7 +23,7 @@ int transport_new(const struct sink_url *url, const struct sink_options *options
 		rc = tls_transport_new(url, options, ret, hint, sizeof(hint));
 		break;
 	case SINK_FILE:
-		rc = file_transport_new(url->target, ret, hint, sizeof(hint));
+		rc = file_transport_new(url, ret, hint, sizeof(hint));
 		break;
 	case SINK_LINES:
 		rc = stdout_transport_new(ret);

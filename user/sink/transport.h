@@ -31,6 +31,12 @@ struct transport_ops {
 	int (*check)(struct transport *t);
 	/* Takes the last len bytes back. NULL: what was written cannot be undone. */
 	int (*cut)(struct transport *t, size_t len);
+	/*
+	 * True when what is open is to be finished and the next to be opened; looked at before
+	 * each batch and at t->due. reopen: the user asks for it; empty: no frame is in it yet.
+	 * NULL: never.
+	 */
+	bool (*due)(struct transport *t, bool reopen, bool empty);
 	/* No byte follows: the other end sees the end once it has all. NULL: close does. */
 	int (*hang_up)(struct transport *t);
 	/* After news_fd became readable: the other end may have come. NULL: no news. */
@@ -50,6 +56,8 @@ struct transport {
 	bool remote;  /* has another end that comes and goes */
 	bool patient; /* a person or a pipe may pause as long as it likes: no write deadline */
 	bool unidirectional; /* remote, and nothing is ever asked or answered */
+	uint64_t due;        /* monotonic ns when to ask ops->due; 0: never */
+	const char *name;    /* of what is open, one of many; NULL: it is the only one */
 	int news_fd;         /* to be watched while not open; -1: none */
 	const char *why;     /* constant text for the last error; NULL: strerror */
 	const char *note;    /* constant text to go with "connected"; NULL: none */
@@ -66,7 +74,8 @@ int tcp_transport_new(
 	const struct sink_url *url, const struct sink_options *options, struct transport **ret);
 int tls_transport_new(const struct sink_url *url, const struct sink_options *options,
 	struct transport **ret, char *hint, size_t hint_size);
-int file_transport_new(const char *path, struct transport **ret, char *hint, size_t hint_size);
+int file_transport_new(
+	const struct sink_url *url, struct transport **ret, char *hint, size_t hint_size);
 int stdout_transport_new(struct transport **ret);
 
 #endif

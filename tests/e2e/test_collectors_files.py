@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files: rotated by size and time, opened again on SIGHUP, and whole whatever happens."""
+
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import captures
+from collectors import wait_until
+from frames import read_file
+from netns import Namespace
+from scripted import Load
+from tap import Tap, replay, stop_balanced
+
+LIVE = pytest.mark.needs("root", "namespaces", "bpf")
+
+
+@pytest.fixture(scope="module")
+def space():
+    with Namespace() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def capture(session_folder):
+    """20,000 messages, two million bytes of frames and more."""
+    path = session_folder / "files.pcap"
+    path.write_bytes(captures.pcap(captures.ETHERNET, captures.large_ethernet(10000)))
+    return path
+
+
+def finished(result):
+    """(name, messages) of each file that the log says is finished."""
+    return [(name, int(count)) for name, count in re.findall(
+        r"finished (\S+): (\d+) messages", result.stderr)]
+
+
+def wait_written(running, count):
+    """Until that many messages are in files."""
+    def written():
+        running.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.05)
+        found = re.findall(r"(\d+)  (?:written|confirmed) ", running.stderr)
+        return len(found) >= 2 and int(found[-1]) + int(found[-2]) >= count
+    wait_until(f"{count} messages in files", written)
+
+
+def test_rotation_by_size(folder, capture):
+    """Every message is in one of the files, each is whole, and the log names them all."""
+    pattern = folder / "tap-%Y%m%d.fstrm"
+    result = replay(folder, capture, f"file://{pattern}?rotate-size=256K", "full")
+    files = {str(path): path for path in folder.glob("tap-2*.fstrm*")}
+    done = finished(result)
+    assert len(done) == len(files) > 5 and dict(done).keys() == files.keys()
+    for name, count in done:
+        assert len(read_file(files[name])) == count
+        assert files[name].stat().st_size < (256 + 66) * 1024
+    assert [files[name].stat().st_size >= 256 * 1024 for name, _ in done[:-1]] == [True] * (
+        len(done) - 1)
+    assert sum(count for _, count in done) == 20000 == result.sinks[0]["confirmed"]
+    # in order, over all files
+    frames = [frame for name, _ in done for frame in read_file(files[name])]
+    assert frames == read_file(replay_whole(folder, capture))
+
+
+def replay_whole(folder, capture):
+    replay(folder, capture, f"file://{folder}/whole", "full")
+    return folder / "whole"
+
+
+def test_names_are_never_reused(folder, capture):
+    """A second run leaves the first one's files as they are, also without a time in the name."""
+    for _ in range(2):
+        replay(folder, capture, f"file://{folder}/x?rotate-size=1M", "full")
+    names = sorted(path.name for path in folder.glob("x*"))
+    assert names[:2] == ["x", "x.1"] and len(names) >= 4
+    assert sum(len(read_file(folder / name)) for name in names) == 40000
+
+
+@LIVE
+def test_rotation_by_time(space, tap, folder):
+    """At each second; without messages no empty files are left."""
+    running = tap(f"file://{folder}/t-%H%M%S?rotate-interval=1s", "full", space=space)
+    running.wait_watching()
+    with Load(space, 200) as load:
+        time.sleep(3.3)
+        sent = load.stop()
+    time.sleep(2.2)
+    result = stop_balanced(running)
+    done = finished(result)
+    assert 3 <= len(done) <= 6 and sum(count for _, count in done) == sent
+    assert all(re.search(r"/t-\d{6}$", name) and count for name, count in done), done
+    assert len(list(folder.glob("t-*"))) == len(done)
+
+
+@LIVE
+def test_hangup_after_a_rename(space, tap, folder):
+    """As logrotate does it: the old file is whole under its new name, the next begins at once."""
+    path, moved = folder / "log", folder / "log.1"
+    running = tap(f"file://{path}", "full", space=space).wait_watching()
+    with Load(space, 500) as load:
+        time.sleep(0.5)
+        running.process.send_signal(signal.SIGHUP)  # not moved: nothing is lost, nothing emptied
+        time.sleep(0.3)
+        path.rename(moved)
+        running.process.send_signal(signal.SIGHUP)
+        wait_until("the next file", path.exists)
+        time.sleep(0.3)
+        sent = load.stop()
+    result = stop_balanced(running)
+    assert len(read_file(moved)) > 300 and len(read_file(path)) > 50
+    assert len(read_file(moved)) + len(read_file(path)) == sent == result.sinks[0]["confirmed"]
+    assert f"finished the file: {len(read_file(moved))} messages" in result.stderr
+
+
+def test_hangup_loses_nothing_of_a_replay(folder, capture):
+    """A replay waits for room; a signal that is no end must not make it lose instead."""
+    with Tap(folder, "-r", capture, f"file://{folder}/r?rotate-size=64K&queue=128K", "full") as tap:
+        wait_until("the first file", (folder / "r").exists)  # then signals are taken
+        for number in (signal.SIGHUP, signal.SIGUSR1) * 5:
+            if tap.process.poll() is None:
+                tap.process.send_signal(number)
+            time.sleep(0.004)
+        result = tap.wait()
+    assert result.status == 0, result.stderr
+    assert result.sinks[0]["confirmed"] == 20000
+
+
+@LIVE
+def test_full_disk(space, tap, folder):
+    """Told and counted; every file is valid up to its last whole frame; with room it goes on."""
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=False,
+                      capture_output=True).returncode:
+        pytest.skip("may not mount a small disk here")
+    try:
+        (disk / "ballast").write_bytes(b"x" * 700 * 1024)
+        running = tap(f"file://{disk}/f?rotate-size=64K", "full", space=space).wait_watching()
+        with Load(space, 5000) as load:
+            wait_until("the disk is full", lambda: "no room on the disk" in running.stderr)
+            sent = load.stop()
+        in_files = sum(len(read_file(path, False)) for path in disk.glob("f*") if path.stat().st_size)
+        assert 0 < in_files < sent
+        (disk / "ballast").unlink()
+        wait_written(running, sent)
+        result = stop_balanced(running)
+        files = sorted(disk.glob("f*"))
+        assert sum(len(read_file(path, False)) for path in files) == sent
+        sink = result.sinks[0]
+        assert sink["disk_full"] > 0 and sink["lost_queue_full"] == 0
+        assert sink["confirmed"] + sink["unconfirmed"] == sent
+        assert running.stderr.count("no room on the disk") == 1
+    finally:
+        subprocess.run(["umount", disk], check=False)
+
+
+@LIVE
+def test_kill(space, tap, folder):
+    """kill -9 leaves a file that every reader takes up to its last whole frame."""
+    running = tap(f"file://{folder}/k", "full", space=space).wait_watching()
+    with Load(space, 3000) as load:
+        time.sleep(0.5)
+        running.process.kill()
+        running.process.wait(10)
+        sent = load.stop()
+    assert 0 < len(read_file(folder / "k", False)) <= sent
