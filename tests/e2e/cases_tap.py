@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Cases of DNS over TCP as a tap meets it: begun late, segments lost, records out of order."""
 
-from cases_scene import MS, C, S, Scene, answer, case, cut, prefixed
+from cases_scene import C, S, Scene, answer, case, cut, prefixed
 
 
 @case(both=True)
@@ -36,7 +36,6 @@ def segment_lost_between_messages(scene: Scene) -> None:
     for n in range(6):
         asked, answered = scene.exchange()
         tcp.message(C, asked)
-        tcp.late = 0 if n < 2 else 20 * MS
         if n == 2:
             tcp.sent[S] += len(prefixed(answered))
         else:
@@ -75,7 +74,6 @@ def segment_lost_inside_of_a_message(scene: Scene) -> None:
 def segments_lost_in_both_directions(scene: Scene) -> None:
     """each lost segment costs the messages that it touches, and no other"""
     tcp = scene.tcp().open()
-    tcp.late = 20 * MS
     for n in range(12):
         asked, answered = scene.exchange()
         for side, wire, lost in ((C, asked, n in (3, 7)), (S, answered, n in (3, 8))):

@@ -52,6 +52,9 @@ CLASSES: Dict[str, Class] = {
     "unbound-local-port": Class(
         "ours",
         "Unbound's own port in RESOLVER and FORWARDER messages is 0, 53 or an earlier one's"),
+    "loopback-other-view": Class(
+        "both",
+        "one packet between two servers of one host, of which only the asking one reported"),
     "zone-case": Class(
         "both",
         "query_zone in the case of the zone file, and in that of the packet"),
@@ -107,14 +110,14 @@ class Context:
 
     def __init__(self, natives: list, ours: list) -> None:
         self.askers = {one.query_address for one in natives if one.role in OWN_ROLES}
+        self.served = {one.response_address for one in natives if one.role in SERVER_ROLES}
         self.native_end = max((one.time for one in natives), default=0)
         self.paired = collections.defaultdict(list)
         self.exchanges: dict = collections.defaultdict(list)
-        self.last_of_connection: dict = {}
+        self.connections = collections.defaultdict(list)
         for one in ours:
             if one.protocol == TCP:
-                at = self.connection(one)
-                self.last_of_connection[at] = max(self.last_of_connection.get(at, 0), one.time)
+                self.connections[self.connection(one)].append(one.time)
             self.exchanges[self.exchange_key(one)].append(one)
             if one.partner:
                 self.paired[one.is_query, one.wire].append(one)
@@ -179,6 +182,9 @@ def of_type(native, ours, context: Context) -> Optional[str]:
     server = (ours.response_address, ours.response_port)
     if native.type.endswith("QUERY") != ours.type.endswith("QUERY"):
         return None
+    if native.role in OWN_ROLES and ours.role in SERVER_ROLES \
+            and ours.response_address in context.served:
+        return "loopback-other-view"
     if roles == ("AUTH", "UPDATE"):
         return "knot-update-type"
     if set(roles) == {"AUTH", "CLIENT"} and context.is_first(ours):
@@ -224,8 +230,9 @@ def was_never_sent(native, context: Context) -> bool:
     if native.is_query:
         return False
     if native.protocol == TCP:
-        last = context.last_of_connection.get(context.connection(native))
-        return last is not None and native.time > last - COARSE_NS
+        times = context.connections[context.connection(native)]
+        after = [time for time in times if COARSE_NS < time - native.time < END_NS]
+        return bool(times) and not after
     return rcode_of(native) == SERVFAIL and context.native_end - native.time < END_NS
 
 

@@ -110,11 +110,11 @@ def text_of(compared: Dict[str, Compared]) -> str:
         ledger, matched = one.host.result.ledger, one.report.total("matched")
         lost = ledger["ring_full"] + sum(sink["offered"] - sink["confirmed"]
                                          for sink in one.host.result.sinks)
+        in_ours = one.report.in_ours / max(1, len(one.native))
         lines.append(
-            f"{name:9}{len(one.native):>9}{len(one.ours):>9}{matched:>9}"
-            f"{one.report.in_ours / max(1, len(one.native)):>9.3%}"
-            f"{one.report.total('only ours'):>10}"
-            f"{one.report.classes['native-lost']:>15}{ledger['matched']:>9}{one.counted:>9}{lost:>10}")
+            f"{name:9}{len(one.native):>9}{len(one.ours):>9}{matched:>9}{in_ours:>9.3%}"
+            f"{one.report.total('only ours'):>10}{one.report.classes['native-lost']:>15}"
+            f"{ledger['matched']:>9}{one.counted:>9}{lost:>10}")
     for name, one in compared.items():
         lines += ["", f"== {name}", compare.text_of(one.report)]
     return "\n".join(lines)

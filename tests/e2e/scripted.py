@@ -99,7 +99,8 @@ class Scripted(Collector):
     def closes_in_frame(self, connection: socket.socket, stream) -> None:
         self.greet(connection, stream)
         for _ in range(self.after):
-            assert self.take(stream)
+            if not self.take(stream):
+                return  # the tap has ended before
         self.exactly(stream, 10)
 
     def closes_at_once(self, _connection: socket.socket, _stream) -> None:

@@ -3,7 +3,9 @@
 against ours. `tests/e2e/internet run MESSAGES` does the same with more, and prints the figures.
 """
 
+import collections
 import copy
+import signal
 import time
 
 import pytest
@@ -19,6 +21,7 @@ from tap import Tap, check_balance, stop_balanced
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 
 MESSAGES, RATE = 10000, 2000.0
+RUN_SECONDS = 240
 HOSTS = ("root", "nsd", "knot", "bind", "unbound", "bindres", "dnsdist", "forward", "all")
 FOUR = ("knot", "bind", "unbound", "dnsdist")  # which have MESSAGES each, about
 AUTHORITATIVE, RECURSIVE = (1, 2, 10, 11, 40), (20, 21, 30, 31, 41, 42, 43)
@@ -32,8 +35,9 @@ ONLY_NATIVE = {
 DIFFERENT = {
     "first-exchange": set(HOSTS), "bind-auth-no-recursion": {"bindres"},
     "bind-client-response": {"bind"}, "knot-update-type": {"knot"}, "bind-tcp-for-udp": {"bindres"},
-    "unbound-local-port": {"unbound", "forward", "all"}, "zone-case": set(HOSTS),
-    "zone-server-only": set(HOSTS), "zone-deeper": {"unbound", "bindres", "all"}}
+    "loopback-other-view": {"all"}, "unbound-local-port": {"unbound", "forward", "all"},
+    "zone-case": set(HOSTS), "zone-server-only": set(HOSTS),
+    "zone-deeper": {"unbound", "bindres", "all"}}
 # What only we have.
 ONLY_OURS = {"unasked-response", "server-side-only", "gave-up-waiting", "notify", "transfer",
              "knot-update-response", "error-response", "unanswered", "native-lost"}
@@ -78,6 +82,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(session_folder):
+    signal.alarm(RUN_SECONDS)  # the whole run, in place of one test's bound
     return Run(session_folder / "native")
 
 
@@ -228,16 +233,19 @@ def test_the_comparison_sees_faults(run):
     host = run.hosts["knot"]
     natives = unpaired(host.native)
     ours = unpaired([one.partner for one in host.native if one.partner])
-    for one in [one for one in ours if one.protocol == classes.UDP][100:110]:
+    count = collections.Counter(one.wire for one in ours)
+    plain = [one for one in ours if one.type == "AUTH_RESPONSE" and one.protocol == classes.UDP
+             and count[one.wire] == 1 and len(one.wire) > 60]
+    for one in plain[100:110]:
         ours.remove(one)
-    ours[200].response_port = 54
-    ours[300].query_address = bytes(4)
-    ours[400].wire = ours[400].wire[:-1] + bytes([ours[400].wire[-1] ^ 1])
-    ours[500].type = "STUB" + ours[500].type[ours[500].type.index("_"):]
+    plain[200].response_port = 54
+    plain[300].query_address = bytes(4)
+    plain[400].wire = plain[400].wire[:-1] + bytes([plain[400].wire[-1] ^ 1])
+    plain[500].type = "STUB_RESPONSE"
     report = compare.compare(natives, ours)
     assert report.total("only native") == 10
     for field, number in (("response_port", 200), ("query_address", 300), ("wire", 400),
                           ("type", 500)):
         found = [text for text in report.unexplained if text.startswith(field + ":")]
-        assert len(found) == 1 and str(ours[number]) in found[0], report.unexplained
+        assert len(found) == 1 and str(plain[number]) in found[0], report.unexplained
     assert len(report.unexplained) == 14

@@ -11,7 +11,7 @@
 
 enum {
 	STREAM_BLOCK_SIZE = 2048, /* a full Ethernet segment with room to spare */
-	STREAM_BLOCK_BYTES = 1856,
+	STREAM_BLOCK_BYTES = 1862,
 	STREAM_MARKS = 16, /* more pieces than that go to another block */
 	STREAM_NONE = 0xffffffff, /* no block */
 };
