@@ -15,9 +15,13 @@ had its packets inside the tap's time.
 """
 
 import contextlib
+import ctypes
 import os
 import re
 import signal
+import socket
+import struct
+import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,16 +30,15 @@ from typing import Dict, List
 import internet_servers as servers
 import internet_zones as zones
 import netns
-from collectors import Tool, fstrm_capture, wait_until
+from collectors import Tool, fstrm_capture
 from internet_zones import ODD, address
 from tap import Result, Tap
 
 DEVICE, BRIDGE = "eth0", "switch"
 CLIENTS = (100, 200)  # the second in the half of the network that resolvers refuse
 NATIVE_FLUSH_SECONDS = 3.0
-TCPDUMP_FLUSH_SECONDS = 1.5  # it reads its ring at least once a second
 
-# For tcpdump: what a tap reports on or may need. Acknowledgements without data are neither.
+# What a tap reports on or may need. Acknowledgements without data are neither.
 _V4_DATA = "(ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2) != 0 or tcp[13] & 7 != 0)"
 _V6_DATA = "(ip6[4:2] - ((ip6[52] & 0xf0) >> 2) != 0 or ip6[53] & 7 != 0)"
 PACKETS = (f"udp port 53 or (ip and tcp port 53 and {_V4_DATA}) or (ip6 and tcp port 53 and "
@@ -65,16 +68,51 @@ class Host:
         return [collector.output for collector in self.collectors]
 
 
+def is_gone(pid: str) -> bool:
+    """No such process, or one that is dead and only not waited for yet."""
+    try:
+        return Path("/proc", pid, "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def sweep() -> None:
     """Ends what a run left behind that was killed: the processes in its namespaces, then these."""
     for line in netns.ip("netns", "list").splitlines():
         name = line.split()[0] if line.strip() else ""
-        owner = name[len(netns.PREFIX):].split("n")[0]
-        if name.startswith(netns.PREFIX) and owner.isdigit() and not Path("/proc", owner).exists():
+        found = re.fullmatch(netns.PREFIX + r"(\d+)n\d+", name)
+        if found and is_gone(found.group(1)):
             for pid in netns.ip("netns", "pids", name).split():
                 with contextlib.suppress(OSError):
                     os.kill(int(pid), signal.SIGKILL)
-    netns.remove_leftovers()
+            netns.Namespace.remove(name)
+
+
+class PacketCount:
+    """How many packets pass a filter on a device, by the kernel's own count of a packet socket
+    that nobody reads. The filter is tcpdump's; nothing of the tap is in it."""
+
+    ATTACH_FILTER, SOL_PACKET, STATISTICS, IGNORE_OUTGOING, ETH_P_ALL = 26, 263, 6, 23, 3
+
+    def __init__(self, space: netns.Namespace, device: str) -> None:
+        listing = subprocess.run(space.command("tcpdump", "-i", device, "-ddd", PACKETS),
+                                 capture_output=True, text=True, timeout=20, check=True).stdout
+        rows = [[int(word) for word in line.split()] for line in listing.splitlines()[1:]]
+        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in rows))
+        self.socket = space.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.socket.setsockopt(socket.SOL_SOCKET, self.ATTACH_FILTER,
+                               struct.pack("HL", len(rows), ctypes.addressof(code)))
+        if device == "lo":
+            self.socket.setsockopt(self.SOL_PACKET, self.IGNORE_OUTGOING, 1)
+        self.socket.bind((device, self.ETH_P_ALL))
+        self.packets = 0
+
+    def close(self) -> None:
+        """Takes the count, those for which the socket had no room included, and ends."""
+        if self.socket.fileno() >= 0:
+            self.packets = struct.unpack("II", self.socket.getsockopt(
+                self.SOL_PACKET, self.STATISTICS, 8))[0]
+            self.socket.close()
 
 
 class Internet:
@@ -168,14 +206,9 @@ class Internet:
             self.count(host)
 
     def count(self, host: Host) -> None:
-        """tcpdump, which knows nothing of us, says how many packets there were."""
         for device in (DEVICE, "lo"):
-            words = ["tcpdump", "-i", device, "-p", "-n",
-                     "-B", 65536, "-s", 64, "-w", "/dev/null", PACKETS]
-            counter = servers.Child(words, host.folder / f"tcpdump.{device}", host.space)
-            self.stack.callback(counter.close)
-            host.counters.append(counter)
-            wait_until("tcpdump listens", lambda: "listening on" in counter.log.read_text())
+            host.counters.append(PacketCount(host.space, device))
+            self.stack.callback(host.counters[-1].close)
 
     def stop(self) -> Dict[str, Host]:
         """Ends daemons, then taps, then collectors, each in the way that loses nothing."""
@@ -183,10 +216,9 @@ class Internet:
         for host in self.hosts.values():
             for daemon in host.daemons:
                 daemon.close()
-        time.sleep(TCPDUMP_FLUSH_SECONDS if self.count_packets else 0)
         for host in self.hosts.values():
-            for child in host.counters:
-                child.close(signal.SIGINT)
+            for counter in host.counters:
+                counter.close()
             for tap in host.taps:
                 host.result = tap.stop()
             for collector in host.collectors:
@@ -195,13 +227,3 @@ class Internet:
 
     def close(self) -> None:
         self.stack.close()
-
-
-def tcpdump_count(host: Host) -> int:
-    """Packets that passed the filters of a host's counters, those that tcpdump lost included."""
-    total = 0
-    for counter in host.counters:
-        text = counter.log.read_text()
-        total += sum(int(re.search(r"(\d+) packets? " + what, text).group(1))
-                     for what in ("captured", "dropped by kernel"))
-    return total

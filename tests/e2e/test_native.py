@@ -118,7 +118,7 @@ def test_enough_was_compared(run, name):
 
 @of_host
 def test_ours_lose_nothing(run, name):
-    """Every packet that tcpdump's filter saw was matched, and every frame is in the file."""
+    """Every packet that the kernel counted was matched, and every frame is in the file."""
     host = run.hosts[name]
     result = host.host.result
     assert result.status == 0, result.stderr
@@ -236,16 +236,16 @@ def test_the_comparison_sees_faults(run):
     count = collections.Counter(one.wire for one in ours)
     plain = [one for one in ours if one.type == "AUTH_RESPONSE" and one.protocol == classes.UDP
              and count[one.wire] == 1 and len(one.wire) > 60]
-    for one in plain[100:110]:
+    for one in plain[50:60]:
         ours.remove(one)
-    plain[200].response_port = 54
-    plain[300].query_address = bytes(4)
-    plain[400].wire = plain[400].wire[:-1] + bytes([plain[400].wire[-1] ^ 1])
-    plain[500].type = "STUB_RESPONSE"
+    plain[100].response_port = 54
+    plain[150].query_address = bytes(4)
+    plain[200].wire = plain[200].wire[:-1] + bytes([plain[200].wire[-1] ^ 1])
+    plain[250].type = "STUB_RESPONSE"
     report = compare.compare(natives, ours)
     assert report.total("only native") == 10
-    for field, number in (("response_port", 200), ("query_address", 300), ("wire", 400),
-                          ("type", 500)):
+    for field, number in (("response_port", 100), ("query_address", 150), ("wire", 200),
+                          ("type", 250)):
         found = [text for text in report.unexplained if text.startswith(field + ":")]
         assert len(found) == 1 and str(plain[number]) in found[0], report.unexplained
     assert len(report.unexplained) == 14

@@ -69,16 +69,22 @@ static bool walk_rdata(struct cursor *c, const struct dns *dns)
 	return true;
 }
 
-static enum stream_start walk(const struct dns *dns)
+/* work grows with the names and records walked through. */
+static enum stream_start walk(const struct dns *dns, uint32_t *work)
 {
 	uint32_t records = (uint32_t)dns->ancount + dns->nscount + dns->arcount;
 	struct cursor c = cursor_over(dns->bytes, dns->have);
 
 	cursor_take(&c, DNS_HEADER_LEN);
-	for (uint32_t i = 0; i < dns->qdcount + records && !c.failed; i++)
-		if (!walk_name(&c, dns->bytes) || !walk_type(&c) ||
-			(i >= dns->qdcount && !walk_rdata(&c, dns)))
+	for (uint32_t i = 0; i < dns->qdcount + records && !c.failed; i++) {
+		const uint8_t *name = c.at;
+
+		if (!walk_name(&c, dns->bytes))
 			return STREAM_START_NO;
+		*work += (uint32_t)(c.at - name) + 1;
+		if (!walk_type(&c) || (i >= dns->qdcount && !walk_rdata(&c, dns)))
+			return STREAM_START_NO;
+	}
 	if (c.failed)
 		return dns->have < dns->len ? STREAM_START_MAYBE : STREAM_START_NO;
 	return (uint32_t)(c.at - dns->bytes) == dns->len ? STREAM_START_YES : STREAM_START_NO;
@@ -93,8 +99,8 @@ static bool header_usual(const struct dns *dns)
 	return dns->qdcount <= 1 && (dns->qdcount || dns->ancount || dns->nscount || dns->arcount);
 }
 
-/* The first message alone; ret_len gets its length with the prefix where it is whole. */
-static enum stream_start look(const uint8_t *bytes, uint32_t have, uint32_t *ret_len)
+enum stream_start stream_start_one(
+	const uint8_t *bytes, uint32_t have, uint32_t *ret_len, uint32_t *work)
 {
 	enum dns_result result;
 	struct dns dns;
@@ -112,16 +118,17 @@ static enum stream_start look(const uint8_t *bytes, uint32_t have, uint32_t *ret
 	if (!header_usual(&dns))
 		return STREAM_START_NO;
 	*ret_len = PREFIX_LEN + len;
-	return walk(&dns);
+	return walk(&dns, work);
 }
 
 enum stream_start stream_start(const uint8_t *bytes, uint32_t have)
 {
 	enum stream_start first;
-	uint32_t len = 0, behind = 0;
+	uint32_t len = 0, behind = 0, work = 0;
 
-	first = look(bytes, have, &len);
+	first = stream_start_one(bytes, have, &len, &work);
 	if (first != STREAM_START_YES || len == have)
 		return first;
-	return look(bytes + len, have - len, &behind) ? STREAM_START_YES : STREAM_START_NO;
+	return stream_start_one(bytes + len, have - len, &behind, &work) ? STREAM_START_YES :
+									   STREAM_START_NO;
 }

@@ -19,4 +19,11 @@ enum stream_start {
 
 enum stream_start stream_start(const uint8_t *bytes, uint32_t have);
 
+/*
+ * The first message alone. ret_len: its length with the prefix, unless the answer is NO or its
+ * header is not there. work grows by the bytes of names and the records walked through.
+ */
+enum stream_start stream_start_one(
+	const uint8_t *bytes, uint32_t have, uint32_t *ret_len, uint32_t *work);
+
 #endif
