@@ -118,8 +118,9 @@ static bool sink_balanced(const struct sink *sink)
 	struct sink_counts c;
 
 	sink_read_counts(sink, &c);
-	return c.offered == c.confirmed + c.unconfirmed + c.written + c.queued + c.lost_queue_full +
-				    c.lost_undelivered;
+	return c.offered + c.recovered == c.confirmed + c.unconfirmed + c.written + c.queued +
+						  c.spooled + c.lost_queue_full +
+						  c.lost_undelivered + c.given_up;
 }
 
 bool summary_balanced(const struct summary *r)
@@ -138,7 +139,7 @@ static bool sink_lost(const struct sink *sink)
 	struct sink_counts c;
 
 	sink_read_counts(sink, &c);
-	if (c.lost_queue_full || c.lost_undelivered)
+	if (c.lost_queue_full || c.lost_undelivered || c.given_up)
 		return true;
 	if (sink_url(sink)->settings.unidirectional != SINK_YES)
 		return c.unconfirmed;
