@@ -113,6 +113,7 @@ def test_kill(space, tap, folder):
         wait_until("everything", lambda: len(set(first.payloads + second.payloads)) == sent)
         sink = stop_balanced(again).sinks[0]
     # nothing had been confirmed, so the second has it all, what the first got included
+    assert f"{sent} messages of an earlier run" in again.stderr
     assert len(second.payloads) == sent == sink["recovered"] == sink["confirmed"]
     assert set(first.payloads) <= set(second.payloads)
     assert spool_bytes(folder) == 0

@@ -115,6 +115,17 @@ void report_queue_full(struct report *r, uint64_t frames)
 	r->queue_full = frames;
 }
 
+void report_recovered(struct report *r, const struct spool_counts *found)
+{
+	if (found->recovered)
+		log_info("sink %s: %" PRIu64 " messages of an earlier run wait in the spool",
+			r->name, found->recovered);
+	if (found->torn)
+		log_warn("sink %s: the end of %" PRIu64
+			 " files in the spool was cut off and is left out",
+			r->name, found->torn);
+}
+
 void report_spool(struct report *r, int error)
 {
 	struct again again;

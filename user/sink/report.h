@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "sink/spool.h"
 
 /* Why frames wait or are lost. */
 enum report_reason {
@@ -46,6 +47,8 @@ void report_lost(struct report *report, int error, const char *why, uint64_t fra
 void report_disk_full(struct report *report);
 /* frames lost since the start because the queue was full; nothing is said when none are new. */
 void report_queue_full(struct report *report, uint64_t frames);
+/* At the start: what an earlier run has left in the spool; nothing is said when it is nothing. */
+void report_recovered(struct report *report, const struct spool_counts *found);
 void report_spool(struct report *report, int error);
 /* As report_queue_full, for what the spool gave up to make room. */
 void report_given_up(struct report *report, uint64_t frames);

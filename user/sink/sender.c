@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -385,6 +384,8 @@ static void *run(void *arg)
 {
 	struct sender *s = arg;
 
+	if (s->spool)
+		report_recovered(&s->report, spool_counts(s->spool));
 	while (step(s))
 		;
 	if (s->open)
