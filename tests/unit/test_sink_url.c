@@ -152,7 +152,7 @@ static void wrong_options_say_what_is_right(void **state)
 	refused("/tmp/s?queue", "?key=value");
 	refused("/tmp/s?queue=", "?key=value");
 	refused("/tmp/s?queue=1M&", "?key=value");
-	refused("/tmp/s?speed=1", "only queue, unidirectional");
+	refused("/tmp/s?speed=1", "only queue, spool, spool-size, unidirectional");
 	refused("tcp://h?tls-ca=/x", "there is no option 'tls-ca' here");
 	refused("file:///f?unidirectional=yes", "there is no option 'unidirectional' here");
 	refused("/tmp/s?queue=1", "131072 to 1073741824");

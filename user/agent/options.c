@@ -83,6 +83,10 @@ static const struct spec specs[] = {
 		.argument = "BYTES", .help = "for what of them is not whole yet (16M)"},
 	{"queue-size", 0, SIZE, FIELD(queue_size), SINK_QUEUE_MIN, SINK_QUEUE_MAX,
 		.argument = "BYTES", .help = "of each sink's queue (16M)"},
+	{"spool", 0, TEXT, FIELD(spool), .argument = "DIR",
+		.help = "messages wait there for a collector that is away (off)"},
+	{"spool-size", 0, SIZE, FIELD(spool_size), SINK_SPOOL_MIN, SINK_SPOOL_MAX,
+		.argument = "BYTES", .help = "of each sink's spool; the oldest are given up (1G)"},
 	{"tls-ca", 0, TEXT, FIELD(tls.ca), .argument = "PATH",
 		.help = "tls sinks: whom to trust, a file or folder (as the system does)"},
 	{"tls-cert", 0, TEXT, FIELD(tls.cert), .argument = "FILE",
@@ -111,6 +115,7 @@ static const struct options defaults = {
 	.max_streams = STREAMS_MAX_DEFAULT,
 	.stream_memory = STREAMS_MEMORY_DEFAULT,
 	.queue_size = SINK_QUEUE_DEFAULT,
+	.spool_size = SINK_SPOOL_DEFAULT,
 	.format = LINES_TEXT,
 };
 
@@ -257,6 +262,15 @@ static int set_option(struct options *o, const struct spec *s, const char *text,
 	return fail(error, "--%s: not understood", s->name);
 }
 
+static bool spools(const struct options *o)
+{
+	bool any = o->spool;
+
+	for (size_t i = 0; i < o->sink_count; i++)
+		any |= o->sinks[i].settings.spool != 0;
+	return any;
+}
+
 static int check_whole(struct options *o, char *error)
 {
 	if (o->show_help || o->show_version)
@@ -270,6 +284,8 @@ static int check_whole(struct options *o, char *error)
 	if (o->read && (o->interface_count || o->promiscuous))
 		return fail(
 			error, "-i and --promiscuous do not go with -r: a file has no interfaces");
+	if (o->read && spools(o))
+		return fail(error, "a spool does not go with -r: a replay waits for its collector");
 	if (!o->port_count)
 		o->ports[o->port_count++] = OPTIONS_PORT_DEFAULT;
 	return 0;
@@ -370,13 +386,12 @@ static void print_spec(FILE *to, const struct spec *s)
 
 void options_usage(FILE *to)
 {
-	fputs("usage: dnstap-bpf [OPTIONS] SINK [full] [SINK [full]]...\n"
+	fputs("usage: dnstap-bpf [OPTIONS] SINK[?KEY=VALUE&...] [full] [SINK [full]]...\n"
 	      "Watches DNS packets beside any server and sends them as dnstap.\n\n"
 	      "  SINK   /path or unix:///path    a Unix socket, as `dnstap -u` opens\n"
 	      "         tcp://host[:6000]        a TCP collector; tls://host[:6000] over TLS\n"
 	      "         file:///path             a Frame Streams file\n"
 	      "         -                        one line a message on standard output\n"
-	      "         each may have ?key=value&... options of its own (see the README)\n"
 	      "  full   with the DNS message itself, not only its addresses and times\n\n",
 		to);
 	for (int i = 0; i < SPEC_COUNT; i++)

@@ -54,6 +54,8 @@ struct options {
 	uint64_t max_streams;
 	uint64_t stream_memory; /* bytes */
 	uint64_t queue_size;    /* bytes, of each sink */
+	const char *spool;      /* a folder; NULL: none */
+	uint64_t spool_size;    /* bytes, of each sink's */
 	struct sink_tls tls;    /* for the tls sinks that do not say otherwise */
 	int format;             /* enum lines_format */
 	const char *ledger;     /* NULL: no file */

@@ -44,6 +44,8 @@ static int open_sinks(struct run *run)
 	struct sink_options options = {
 		.queue_size = o->queue_size,
 		.tls = o->tls,
+		.spool = o->spool,
+		.spool_size = o->spool_size,
 		.wait_for_room = o->read,
 		.own_socket = own_add,
 		.own_socket_arg = &run->own,

@@ -123,8 +123,8 @@ static bool sink_balanced(const struct ledger *l, const struct sink *sink)
 
 	sink_read_counts(sink, &c);
 	return c.offered >= l->frames && c.offered <= l->frames + l->frame_oversize &&
-	       c.offered == c.confirmed + c.unconfirmed + c.written + c.queued + c.lost_queue_full +
-				    c.lost_undelivered;
+		c.offered + c.recovered == c.confirmed + c.unconfirmed + c.written + c.queued +
+			c.spooled + c.lost_queue_full + c.lost_undelivered + c.given_up;
 }
 
 bool summary_balanced(const struct summary *r)
@@ -143,7 +143,7 @@ static bool sink_lost(const struct sink *sink)
 	struct sink_counts c;
 
 	sink_read_counts(sink, &c);
-	if (c.lost_queue_full || c.lost_undelivered)
+	if (c.lost_queue_full || c.lost_undelivered || c.given_up)
 		return true;
 	if (sink_url(sink)->settings.unidirectional != SINK_YES)
 		return c.unconfirmed;

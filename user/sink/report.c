@@ -36,6 +36,9 @@ enum report_reason report_reason(int error)
 		return REPORT_TIMEOUT;
 	case -EPROTO:
 		return REPORT_PROTOCOL;
+	case -ENOSPC:
+	case -EDQUOT:
+		return REPORT_DISK_FULL;
 	default:
 		return REPORT_ERROR;
 	}
@@ -76,6 +79,11 @@ void report_no_connection(struct report *r, int error, bool greeted, const char 
 		again.text);
 }
 
+static const char *fate(const struct report *r)
+{
+	return r->spooled ? "kept to be sent again" : "unconfirmed";
+}
+
 void report_lost(struct report *r, int error, const char *why, uint64_t frames)
 {
 	struct again again;
@@ -83,9 +91,8 @@ void report_lost(struct report *r, int error, const char *why, uint64_t frames)
 	if (!allowed(r, report_reason(error), &again))
 		return;
 	r->well = false;
-	log_warn("sink %s: connection lost: %s; %" PRIu64
-		 " messages written to it are unconfirmed%s",
-		r->name, text_of(error, why), frames, again.text);
+	log_warn("sink %s: connection lost: %s; %" PRIu64 " messages written to it are %s%s",
+		r->name, text_of(error, why), frames, fate(r), again.text);
 }
 
 void report_disk_full(struct report *r)
@@ -108,6 +115,38 @@ void report_queue_full(struct report *r, uint64_t frames)
 	r->queue_full = frames;
 }
 
+void report_recovered(struct report *r, const struct spool_counts *found)
+{
+	if (found->recovered)
+		log_info("sink %s: %" PRIu64 " messages of an earlier run wait in the spool",
+			r->name, found->recovered);
+	if (found->torn)
+		log_warn("sink %s: the end of %" PRIu64
+			 " files in the spool was cut off and is left out",
+			r->name, found->torn);
+}
+
+void report_spool(struct report *r, int error)
+{
+	struct again again;
+
+	if (allowed(r, REPORT_SPOOL, &again))
+		log_error("sink %s: the spool takes nothing: %s; messages wait in the queue%s",
+			r->name, strerror(-error), again.text);
+}
+
+void report_given_up(struct report *r, uint64_t frames)
+{
+	struct again again;
+
+	if (frames == r->given_up || !allowed(r, REPORT_GIVEN_UP, &again))
+		return;
+	log_warn("sink %s: the spool is full: the oldest %" PRIu64
+		 " messages given up since last said",
+		r->name, frames - r->given_up);
+	r->given_up = frames;
+}
+
 void report_finished(struct report *r, const char *name, uint64_t frames)
 {
 	log_info("sink %s: finished %s: %" PRIu64 " messages", r->name, name ? name : "the file",
@@ -117,8 +156,8 @@ void report_finished(struct report *r, const char *name, uint64_t frames)
 void report_unfinished(struct report *r, int error, uint64_t frames)
 {
 	log_warn("sink %s: ended without confirmation: %s; %" PRIu64
-		 " messages written to it are unconfirmed",
-		r->name, text_of(error, NULL), frames);
+		 " messages written to it are %s",
+		r->name, text_of(error, NULL), frames, fate(r));
 }
 
 void report_failed(struct report *r, int error)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "sink/spool.h"
 
 /* Why frames wait or are lost. */
 enum report_reason {
@@ -22,14 +23,17 @@ enum report_reason {
 	REPORT_ERROR,     /* ... that the system ended */
 	REPORT_DISK_FULL,
 	REPORT_QUEUE_FULL,
+	REPORT_SPOOL,    /* it takes nothing: no room, no folder, ... */
+	REPORT_GIVEN_UP, /* the oldest of the spool */
 	REPORT_REASONS,
 };
 
 struct report {
 	const char *name; /* the sink, as the user wrote it */
 	struct log_limit limits[REPORT_REASONS];
-	bool well;           /* the last line said "connected" */
-	uint64_t queue_full; /* frames, as last told */
+	bool spooled;                  /* what a broken connection took is sent again */
+	bool well;                     /* the last line said "connected" */
+	uint64_t queue_full, given_up; /* frames, as last told */
 };
 
 /* Why a connection ended; error is -errno. */
@@ -43,6 +47,11 @@ void report_lost(struct report *report, int error, const char *why, uint64_t fra
 void report_disk_full(struct report *report);
 /* frames lost since the start because the queue was full; nothing is said when none are new. */
 void report_queue_full(struct report *report, uint64_t frames);
+/* At the start: what an earlier run has left in the spool; nothing is said when it is nothing. */
+void report_recovered(struct report *report, const struct spool_counts *found);
+void report_spool(struct report *report, int error);
+/* As report_queue_full, for what the spool gave up to make room. */
+void report_given_up(struct report *report, uint64_t frames);
 /* Said each time: one of many files is whole. name: NULL for a file that is the only one. */
 void report_finished(struct report *report, const char *name, uint64_t frames);
 /* At the end: without FINISH, or the file could not be closed whole. */

@@ -6,10 +6,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "sink/feed.h"
 #include "sink/output.h"
 #include "sink/report.h"
 #include "sink/retry.h"
@@ -24,6 +24,8 @@ enum {
 
 struct sender {
 	struct queue *queue;
+	struct feed *feed;
+	struct spool *spool; /* NULL: none */
 	struct transport *transport;
 	struct output *output;
 	struct wait wait;
@@ -39,11 +41,13 @@ struct sender {
 
 	/* the thread's own */
 	bool open;
-	bool resting;       /* a file was finished: the next is opened for its first frame */
-	uint64_t opened;    /* monotonic ns */
-	uint64_t progress;  /* monotonic ns when bytes were taken last */
-	unsigned int tries; /* connections tried in all */
+	uint64_t claimed_max; /* bytes of the spool that may wait for FINISH */
+	bool resting;         /* a file was finished: the next is opened for its first frame */
+	uint64_t opened;      /* monotonic ns */
+	uint64_t progress;    /* monotonic ns when bytes were taken last */
+	unsigned int tries;   /* connections tried in all */
 	bool tried_at_stop;
+	bool sleeping; /* on the queue: what comes in is seen after it */
 	struct retry retry;
 };
 
@@ -52,6 +56,7 @@ static void count_add(struct sender *s, uint64_t *count, uint64_t n)
 {
 	pthread_mutex_lock(&s->lock);
 	*count += n;
+	s->counts.feed = *feed_counts(s->feed);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -63,7 +68,8 @@ static void count_reason(struct sender *s, enum report_reason reason)
 /* Frames written to the connection that is open. */
 static uint64_t written(const struct sender *s)
 {
-	return s->counts.sent - s->counts.confirmed - s->counts.unconfirmed;
+	return s->counts.sent - s->counts.feed.returned - s->counts.confirmed -
+	       s->counts.unconfirmed;
 }
 
 static bool stopping(const struct sender *s)
@@ -106,28 +112,23 @@ static void give_up(struct sender *s, int error)
 			"sink %s: its failure cannot be told: %s", s->report.name, strerror(errno));
 }
 
-static bool disk_full(int error)
-{
-	return error == -ENOSPC || error == -EDQUOT;
-}
-
 /* What has another end may come back, and a disk may get room again. Nothing else does. */
 static bool is_final(const struct sender *s, int error)
 {
 	return !s->transport->remote && error != -ETIMEDOUT &&
-	       !(s->transport->framed && disk_full(error));
+	       !(s->transport->framed && report_reason(error) == REPORT_DISK_FULL);
 }
 
 /* The connection has ended; error 0: as it should. */
 static void settle(struct sender *s, int error)
 {
-	uint64_t frames = written(s);
+	uint64_t frames = written(s), again = feed_settle(s->feed, !error);
 
 	s->open = false;
 	count_add(s,
 		error || s->transport->unidirectional ? &s->counts.unconfirmed
 						      : &s->counts.confirmed,
-		frames);
+		frames - again);
 	if (clock_monotonic() - s->opened >= STEADY_MS * NS_PER_MS)
 		retry_reset(&s->retry);
 }
@@ -157,7 +158,7 @@ static bool worth_trying(struct sender *s)
 	if (!stopping(s) || s->tries == 0)
 		return true;
 	s->tried_at_stop = true;
-	if (queue_empty(s->queue) || out_of_time(s))
+	if (feed_empty(s->feed) || out_of_time(s))
 		return false;
 	return !again || !s->wait.live || s->counts.connections;
 }
@@ -188,7 +189,7 @@ static bool connect_step(struct sender *s)
 			report_connected(&s->report, s->transport->note);
 	} else if (is_final(s, rc)) {
 		give_up(s, rc);
-	} else if (disk_full(rc)) {
+	} else if (report_reason(rc) == REPORT_DISK_FULL) {
 		wait_for_disk(s);
 	} else {
 		count_reason(s, connected ? REPORT_HANDSHAKE : REPORT_CONNECT);
@@ -198,42 +199,19 @@ static bool connect_step(struct sender *s)
 	return true;
 }
 
-/* The oldest frames, until a batch is full. */
-static int gather(struct sender *s)
+/* Counts the frames that went out whole; returns the bytes taken of the one after them. */
+static size_t count_taken(struct sender *s)
 {
-	struct queue_cursor at = queue_oldest(s->queue);
-	const void *bytes;
-	size_t len;
-	int rc = 0;
+	size_t torn;
+	uint64_t frames = feed_taken(s->feed, s->output, &torn);
 
-	while (!rc && !output_full(s->output) && queue_next(s->queue, &at, &bytes, &len))
-		rc = output_put(s->output, bytes, len);
-	return rc;
-}
-
-/* Releases the frames that went out whole; returns the bytes taken of the one after them. */
-static size_t release_taken(struct sender *s)
-{
-	struct queue_cursor at = queue_oldest(s->queue), next = at;
-	size_t left = output_taken(s->output), len;
-	const void *bytes;
-	uint64_t frames = 0;
-
-	while (left > 0 && queue_next(s->queue, &next, &bytes, &len)) {
-		if (output_size(s->output, len) > left)
-			break;
-		left -= output_size(s->output, len);
-		at = next;
-		frames++;
-	}
 	if (frames == 0)
-		return left;
+		return torn;
 	s->progress = clock_monotonic();
 	count_add(s, &s->counts.sent, frames);
 	if (!s->transport->framed)
 		count_add(s, &s->counts.confirmed, frames);
-	queue_release(s->queue, &at);
-	return left;
+	return torn;
 }
 
 static void send_step(struct sender *s)
@@ -242,18 +220,18 @@ static void send_step(struct sender *s)
 	int rc = s->transport->ops->check(s->transport);
 
 	if (!rc)
-		rc = gather(s);
+		rc = feed_gather(s->feed, s->output);
 	if (rc) {
 		lose(s, rc);
 		return;
 	}
 	rc = output_flush(s->output);
-	torn = release_taken(s);
+	torn = count_taken(s);
 	if (!rc) {
 		/* a collector that takes a little and closes must hold longer: see settle */
 		if (!s->transport->remote)
 			retry_reset(&s->retry);
-	} else if (disk_full(rc) && s->transport->ops->cut &&
+	} else if (report_reason(rc) == REPORT_DISK_FULL && s->transport->ops->cut &&
 		   !s->transport->ops->cut(s->transport, torn)) {
 		wait_for_disk(s);
 	} else {
@@ -266,6 +244,8 @@ static bool is_due(struct sender *s)
 	const bool reopen = atomic_exchange(&s->reopen, false);
 	struct transport *t = s->transport;
 
+	if (s->spool && spool_claimed(s->spool) > s->claimed_max)
+		return true;
 	if (!t->ops->due || !t->ops->due(t, reopen, !written(s)))
 		return false;
 	s->resting = !reopen;
@@ -279,12 +259,65 @@ static void finish(struct sender *s)
 	uint64_t frames = written(s);
 
 	settle(s, rc);
+	/* one that never says FINISH is asked less and less: it gets all of that again */
+	s->claimed_max = rc ? 2 * s->claimed_max : s->spool ? spool_size(s->spool) / 4 : 0;
 	if (rc)
 		report_unfinished(&s->report, rc, frames);
-	else if (s->transport->name || !stopping(s))
+	else if (!s->transport->remote && (s->transport->name || !stopping(s)))
 		report_finished(&s->report, s->transport->name, frames);
-	if (disk_full(rc))
+	if (report_reason(rc) == REPORT_DISK_FULL)
 		count_reason(s, REPORT_DISK_FULL);
+}
+
+/* The sink has failed: a writer that waits for room must not wait for ever. */
+static void discard_queue(struct sender *s)
+{
+	count_add(s, &s->counts.lost_undelivered, feed_discard(s->feed));
+}
+
+/* What is queued goes to the disk, also while the sender waits for the collector. */
+static void move_to_spool(struct sender *s)
+{
+	int rc = feed_move(s->feed);
+
+	count_add(s, &s->counts.reasons[REPORT_SPOOL], rc != 0);
+	if (rc)
+		report_spool(&s->report, rc);
+	report_given_up(&s->report, s->counts.feed.spool.given_up);
+}
+
+static void before_sleep(void *arg)
+{
+	struct sender *s = arg;
+
+	if (s->sleeping)
+		return;
+	move_to_spool(s);
+	/* once more for what came in between; what the disk does not take stays in the queue */
+	if (!queue_may_sleep(s->queue))
+		move_to_spool(s);
+}
+
+static void after_sleep(void *arg)
+{
+	struct sender *s = arg;
+
+	if (!s->sleeping)
+		queue_awake(s->queue);
+}
+
+/* Sleeps until something is queued or fd is ready; its events, or 0 or less. */
+static int sleep_on_queue(struct sender *s, int fd, short watch, uint64_t until)
+{
+	int events = 0;
+
+	if (!queue_may_sleep(s->queue))
+		return 0;
+	s->sleeping = true;
+	events = wait_fd(&s->wait, fd, watch, until);
+	s->sleeping = false;
+	queue_awake(s->queue);
+	return events;
 }
 
 /* Nothing to send: sleeps, and sees the connection end. */
@@ -292,12 +325,8 @@ static void idle_step(struct sender *s)
 {
 	const uint64_t until = s->transport->due ? s->transport->due : WAIT_FOREVER;
 	const short gone = POLLERR | POLLHUP | POLLNVAL;
-	int events = 0, rc;
+	int events = sleep_on_queue(s, s->transport->fd, s->transport->watch, until), rc;
 
-	if (queue_may_sleep(s->queue)) {
-		events = wait_fd(&s->wait, s->transport->fd, s->transport->watch, until);
-		queue_awake(s->queue);
-	}
 	if (events <= 0)
 		return;
 	rc = s->transport->ops->check(s->transport);
@@ -307,35 +336,13 @@ static void idle_step(struct sender *s)
 		lose(s, rc);
 }
 
-/* The sink has failed: a writer that waits for room must not wait for ever. */
-static void discard_queue(struct sender *s)
-{
-	struct queue_cursor at = queue_oldest(s->queue);
-	const void *bytes;
-	uint64_t frames = 0;
-	size_t len;
-
-	while (queue_next(s->queue, &at, &bytes, &len))
-		frames++;
-	count_add(s, &s->counts.lost_undelivered, frames);
-	queue_release(s->queue, &at);
-}
-
-static void sleep_on_queue(struct sender *s)
-{
-	if (queue_may_sleep(s->queue)) {
-		wait_fd(&s->wait, -1, 0, WAIT_FOREVER);
-		queue_awake(s->queue);
-	}
-}
-
 /* Nothing is open. False when there is no more to do. */
 static bool closed_step(struct sender *s, bool ending)
 {
-	if (!s->resting || !queue_empty(s->queue))
+	if (!s->resting || !feed_empty(s->feed))
 		return connect_step(s);
 	if (!ending)
-		sleep_on_queue(s);
+		sleep_on_queue(s, -1, 0, WAIT_FOREVER);
 	return !ending;
 }
 
@@ -347,10 +354,12 @@ static bool step(struct sender *s)
 
 	report_queue_full(
 		&s->report, atomic_load_explicit(s->lost_queue_full, memory_order_relaxed));
+	if (s->spool)
+		move_to_spool(s);
 	if (sender_failed(s)) {
 		discard_queue(s);
 		if (!ending)
-			sleep_on_queue(s);
+			sleep_on_queue(s, -1, 0, WAIT_FOREVER);
 		return !ending;
 	}
 	if (!s->open)
@@ -359,7 +368,7 @@ static bool step(struct sender *s)
 		finish(s);
 		return true;
 	}
-	if (!queue_empty(s->queue)) {
+	if (!feed_empty(s->feed)) {
 		if (out_of_time(s))
 			return false;
 		send_step(s);
@@ -375,10 +384,14 @@ static void *run(void *arg)
 {
 	struct sender *s = arg;
 
+	if (s->spool)
+		report_recovered(&s->report, spool_counts(s->spool));
 	while (step(s))
 		;
 	if (s->open)
 		finish(s);
+	if (s->spool)
+		move_to_spool(s);
 	return NULL;
 }
 
@@ -396,7 +409,8 @@ static int start(struct sender *s)
 }
 
 int sender_new(const char *name, const struct sink_options *options, struct queue *queue,
-	struct transport *transport, const _Atomic uint64_t *lost_queue_full, struct sender **ret)
+	struct spool *spool, struct transport *transport, const _Atomic uint64_t *lost_queue_full,
+	struct sender **ret)
 {
 	struct sender *s = calloc(1, sizeof(*s));
 	int rc;
@@ -404,6 +418,7 @@ int sender_new(const char *name, const struct sink_options *options, struct queu
 	if (!s)
 		return -ENOMEM;
 	s->queue = queue;
+	s->spool = spool;
 	s->transport = transport;
 	s->lost_queue_full = lost_queue_full;
 	pthread_mutex_init(&s->lock, NULL);
@@ -413,7 +428,18 @@ int sender_new(const char *name, const struct sink_options *options, struct queu
 	s->wait.live = !options->wait_for_room;
 	s->wait.stop_limit = SINK_STOP_MS * NS_PER_MS;
 	retry_init(&s->retry);
-	rc = output_new(transport, &s->wait, &s->output);
+	if (spool) {
+		s->claimed_max = spool_size(spool) / 4;
+		s->wait.before = before_sleep;
+		s->wait.after = after_sleep;
+		s->wait.arg = s;
+	}
+	s->report.spooled = spool;
+	rc = feed_new(queue, spool, &s->feed);
+	if (!rc) {
+		s->counts.feed = *feed_counts(s->feed);
+		rc = output_new(transport, &s->wait, &s->output);
+	}
 	if (!rc)
 		rc = start(s);
 	if (rc) {
@@ -456,6 +482,7 @@ void sender_free(struct sender *s)
 		sender_join(s);
 	}
 	output_free(s->output);
+	feed_free(s->feed);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

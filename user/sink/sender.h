@@ -6,6 +6,8 @@
  * A batch is gathered from the queue and flushed with one system call. When that fails, the bytes
  * taken by the system tell which frames went out whole: these leave the queue (they may have been
  * received, so they are never sent again), the others stay and go first on the next connection.
+ * With a spool they all stay until FINISH, and go again on the next connection if it does not come;
+ * when a quarter of the spool waits for FINISH, the connection is ended to ask for it.
  *
  * While idle it sleeps on the queue's wake-up and the connection at once, so a collector's end is
  * seen without anything to send. How long it waits before it connects again: sink/retry.h; from
@@ -21,29 +23,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sink/feed.h"
 #include "sink/queue.h"
 #include "sink/report.h"
 #include "sink/sink.h"
 #include "sink/transport.h"
 
-/* All only grow, and at every moment sent >= confirmed + unconfirmed. */
+/* All only grow, and at every moment sent >= returned + confirmed + unconfirmed. */
 struct sender_counts {
-	uint64_t sent; /* frames taken whole by the system */
+	uint64_t sent; /* frames taken whole by the system, each time */
 	uint64_t confirmed;
 	uint64_t unconfirmed;
 	uint64_t lost_undelivered;
 	uint64_t connections;
+	struct feed_counts feed;
 	uint64_t reasons[REPORT_REASONS]; /* times that each happened */
 };
 
 struct sender;
 
 /*
- * Starts the thread. name is for the log; it and lost_queue_full, which is told from time to time,
- * must outlive it. 0 or -errno.
+ * Starts the thread. spool: NULL for none. name is for the log; it and lost_queue_full, which is
+ * told from time to time, must outlive it. 0 or -errno.
  */
 int sender_new(const char *name, const struct sink_options *options, struct queue *queue,
-	struct transport *transport, const _Atomic uint64_t *lost_queue_full, struct sender **ret);
+	struct spool *spool, struct transport *transport, const _Atomic uint64_t *lost_queue_full,
+	struct sender **ret);
 /* Begins the end: what is queued goes out, within its time. Any thread or signal handler. */
 void sender_stop(struct sender *sender);
 /* Files: finishes what is open and opens the next, soon. Any thread or signal handler. */

@@ -34,6 +34,8 @@ static const struct key keys[] = {
 	{"queue", ON_ALL, SIZE, FIELD(queue_size), SINK_QUEUE_MIN, SINK_QUEUE_MAX},
 	{"rotate-size", ON_FILE, SIZE, FIELD(rotate_size), SINK_ROTATE_SIZE_MIN, 1ULL << 50},
 	{"rotate-interval", ON_FILE, SECONDS, FIELD(rotate_interval), 1, SINK_ROTATE_INTERVAL_MAX},
+	{"spool", ON_SOCKETS, PATH, FIELD(spool), 0, 0},
+	{"spool-size", ON_SOCKETS, SIZE, FIELD(spool_size), SINK_SPOOL_MIN, SINK_SPOOL_MAX},
 	{"unidirectional", ON_SOCKETS, CHOICE, FIELD(unidirectional), 0, 0},
 	{"tls-verify", ON_TLS, CHOICE, FIELD(tls_verify), 0, 0},
 	{"tls-ca", ON_TLS, PATH, FIELD(tls_ca), 0, 0},

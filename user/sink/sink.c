@@ -14,6 +14,7 @@
 struct sink {
 	struct sink_url url;
 	struct queue *queue;
+	struct spool *spool;
 	struct transport *transport;
 	struct sender *sender;
 	bool wait_for_room;
@@ -25,6 +26,28 @@ struct sink {
 static int fail(const struct sink_url *url, int rc, char *error, size_t error_size)
 {
 	snprintf(error, error_size, "sink '%.200s': cannot start: %s", url->text, strerror(-rc));
+	return rc;
+}
+
+/* Only a live tap's sockets: a replay waits for its collector, and a file is there. */
+static int open_spool(
+	struct sink *sink, const struct sink_options *options, char *error, size_t error_size)
+{
+	const struct sink_settings *s = &sink->url.settings;
+	const char *folder = sink_setting(s, s->spool, options->spool);
+	uint64_t size = s->spool_size ? s->spool_size : options->spool_size;
+	char hint[300] = "";
+	int rc;
+
+	if (!folder || sink->wait_for_room || sink->url.kind == SINK_FILE ||
+		sink->url.kind == SINK_LINES)
+		return 0;
+	rc = spool_new(folder, &sink->url, size ? size : SINK_SPOOL_DEFAULT, &sink->spool, hint,
+		sizeof(hint));
+	if (rc && *hint)
+		snprintf(error, error_size, "sink '%.200s': cannot use %s", sink->url.text, hint);
+	else if (rc)
+		fail(&sink->url, rc, error, error_size);
 	return rc;
 }
 
@@ -46,11 +69,13 @@ int sink_new(const struct sink_url *url, const struct sink_options *options, str
 	sink->wait_for_room = options->wait_for_room;
 	sink->interrupt_fd = options->interrupt_fd > 0 ? options->interrupt_fd : -1;
 	rc = transport_new(url, options, &sink->transport, error, error_size);
+	if (!rc)
+		rc = open_spool(sink, options, error, error_size);
 	if (rc)
 		goto out;
 	rc = queue_new(queue_size, &sink->queue);
 	if (!rc)
-		rc = sender_new(sink->url.text, options, sink->queue, sink->transport,
+		rc = sender_new(sink->url.text, options, sink->queue, sink->spool, sink->transport,
 			&sink->lost_queue_full, &sink->sender);
 	if (rc)
 		fail(url, rc, error, error_size);
@@ -117,6 +142,7 @@ void sink_free(struct sink *sink)
 	sender_free(sink->sender);
 	transport_free(sink->transport);
 	queue_free(sink->queue);
+	spool_free(sink->spool);
 	free(sink);
 }
 
@@ -135,9 +161,16 @@ void sink_read_counts(const struct sink *sink, struct sink_counts *ret)
 	accepted = get(&sink->accepted);
 	*ret = (struct sink_counts){
 		.confirmed = c.confirmed,
-		.unconfirmed = c.unconfirmed,
-		.written = c.sent - c.confirmed - c.unconfirmed,
-		.queued = accepted - c.sent - c.lost_undelivered,
+		.unconfirmed = c.unconfirmed + c.feed.spool.given_up_sent,
+		.written = c.sent - c.feed.returned - c.confirmed - c.unconfirmed,
+		.queued = accepted - c.feed.left_queue - c.lost_undelivered,
+		.spooled = c.feed.spool.recovered + c.feed.left_queue + c.feed.returned - c.sent -
+			   c.feed.spool.given_up - c.feed.spool.given_up_sent,
+		.recovered = c.feed.spool.recovered,
+		.given_up = c.feed.spool.given_up,
+		.resent = c.feed.spool.resent,
+		.torn = c.feed.spool.torn,
+		.spool_failed = c.reasons[REPORT_SPOOL],
 		.lost_queue_full = get(&sink->lost_queue_full),
 		.lost_undelivered = c.lost_undelivered,
 		.connections = c.connections,

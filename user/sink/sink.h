@@ -9,8 +9,13 @@
  * replay waits for room. What stands in the queue while the collector is away is sent when it is
  * back; a frame leaves the queue only when its bytes were taken by the system.
  *
- * Counts, which hold at every moment (queued is what is in flight):
- *   offered = confirmed + unconfirmed + written + queued + lost_queue_full + lost_undelivered
+ * With a spool (sink/spool.h) what is queued goes to disk first, and stays there until FINISH: what
+ * was sent on a connection that ended otherwise is sent again. So a frame may come twice, and none
+ * is lost while the spool has room. It holds frames for sockets; files and lines have none.
+ *
+ * Counts, which hold at every moment (queued is what is in flight, spooled what is on disk):
+ *   offered + recovered = confirmed + unconfirmed + written + queued + spooled
+ *                         + lost_queue_full + lost_undelivered + given_up
  * confirmed: on a connection that ended with FINISH, or in a file closed whole, or a line written;
  * unconfirmed: written to a connection that ended otherwise, or to a unidirectional one, on which
  * nobody can say FINISH; written: to one that is still open.
@@ -43,6 +48,11 @@ enum {
 	X(unconfirmed, TOTAL, "frames written to a connection that ended otherwise")               \
 	X(written, TOTAL, "frames written to the connection that is open")                         \
 	X(queued, TOTAL, "frames in the queue")                                                    \
+	X(spooled, NOTE, "frames in the spool, for when the collector is back")                    \
+	X(recovered, NOTE, "frames found in the spool at the start")                               \
+	X(given_up, NOTE, "lost: the oldest of a full spool")                                      \
+	X(resent, NOTE, "frames sent again after a connection without FINISH")                     \
+	X(torn, NOTE, "spool files with something cut off or damaged, which was left out")         \
 	X(lost_queue_full, TOTAL, "lost: the queue was full")                                      \
 	X(lost_undelivered, TOTAL, "lost: not delivered when the tap ended")                       \
 	X(connections, TOTAL, "connections that were made")                                        \
@@ -52,7 +62,8 @@ enum {
 	X(ended_timeout, NOTE, "connections on which the other end did nothing in time")           \
 	X(ended_protocol, NOTE, "connections on which it said what no collector says")             \
 	X(ended_error, NOTE, "connections that the system ended")                                  \
-	X(disk_full, NOTE, "times the disk had no room")
+	X(disk_full, NOTE, "times the disk had no room")                                           \
+	X(spool_failed, NOTE, "times the spool took nothing")
 
 struct sink_counts {
 #define SINK_COUNT_FIELD(name, kind, text) uint64_t name;
@@ -76,7 +87,9 @@ struct sink_tls {
 struct sink_options {
 	size_t queue_size; /* bytes; SINK_QUEUE_MIN to SINK_QUEUE_MAX; the sink's own goes first */
 	struct sink_tls tls;
-	bool wait_for_room;             /* a replay: sink_offer blocks instead of losing */
+	const char *spool;   /* folder of the sockets' spools; NULL: none but their own */
+	uint64_t spool_size; /* bytes of each; 0: SINK_SPOOL_DEFAULT */
+	bool wait_for_room;  /* a replay: sink_offer blocks instead of losing */
 	sink_own_socket_fn *own_socket; /* may be NULL; called from the sender thread */
 	void *own_socket_arg;
 	int failure_fd;   /* eventfd, 1 is added when the sink can never work again

@@ -42,7 +42,11 @@ int wait_poll(struct wait *wait, struct pollfd *fds, unsigned int count, uint64_
 
 	deadline = wait_bounded(wait, deadline);
 	fds[count] = (struct pollfd){.fd = wait->wake_fd, .events = POLLIN};
+	if (wait->before)
+		wait->before(wait->arg);
 	ready = poll(fds, count + 1, timeout_ms(deadline));
+	if (wait->after)
+		wait->after(wait->arg);
 	if (ready < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (ready == 0)

@@ -21,6 +21,10 @@ struct wait {
 	bool live;                   /* the exit has at most stop_limit; a replay's has not */
 	uint64_t stop_limit;         /* ns */
 	_Atomic uint64_t stop_began; /* monotonic ns; 0: not stopping */
+	/* called before each sleep and after it; NULL: nothing is to be done */
+	void (*before)(void *arg);
+	void (*after)(void *arg);
+	void *arg;
 };
 
 static inline uint64_t wait_stop_began(const struct wait *wait)

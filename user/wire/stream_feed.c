@@ -5,8 +5,12 @@
 
 #include "wire/stream_start.h"
 
-/* With so many bytes stream_start has seen header and question; it says no more until the end. */
-enum { START_SEEN_LEN = STREAM_PREFIX_LEN + DNS_CLAMP_LEN };
+enum {
+	/* So much shows stream_start header and question; it says no more until the end. */
+	START_SEEN_LEN = STREAM_PREFIX_LEN + DNS_CLAMP_LEN,
+	/* A first search in what is held; the second and last is in STREAM_SEARCH_MAX. */
+	SEARCH_FIRST = 80 * 1024,
+};
 
 static uint32_t partial_len(const struct stream_work *w, const struct stream_half *h)
 {
@@ -20,7 +24,12 @@ uint32_t stream_feed_drop(struct stream_work *w, struct stream_half *h)
 	if (h->partial != STREAM_NONE)
 		len = stream_run_free(&w->pool, h->partial);
 	h->partial = STREAM_NONE;
-	return len;
+	if (h->state == STREAM_IN_SYNC)
+		return len;
+	if (h->state == STREAM_TENTATIVE)
+		h->state = STREAM_SEARCHING;
+	w->counts.skipped_searching += len;
+	return 0;
 }
 
 /* Of the times of what is held of one message only the latest matters: its blocks hold none. */
@@ -77,7 +86,7 @@ static bool complete_partial(
 		store(w, h, piece);
 		return false;
 	}
-	stream_run_copy(&w->pool, h->partial, w->scratch);
+	stream_run_copy(&w->pool, h->partial, 0, held_len, w->scratch);
 	memcpy(w->scratch + held_len, piece->bytes, size - held_len);
 	stream_feed_drop(w, h);
 	emit(w, w->scratch + STREAM_PREFIX_LEN, size - STREAM_PREFIX_LEN,
@@ -102,11 +111,105 @@ static void feed_in_sync(struct stream_work *w, struct stream_half *h, struct st
 		store(w, h, piece);
 }
 
-static void found(struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
+/* In sync from the offset `from` of what is held on: gives that on, each byte at its time. */
+static void found(struct stream_work *w, struct stream_half *h, uint32_t from)
 {
+	uint64_t time = w->time;
+	uint32_t run = h->partial;
+
 	h->state = STREAM_IN_SYNC;
+	h->partial = STREAM_NONE;
 	w->counts.resynchronised++;
-	feed_in_sync(w, h, piece);
+	w->counts.skipped_searching += from;
+	while (run != STREAM_NONE) {
+		const struct stream_block *block = stream_block(&w->pool, run);
+		uint32_t next = block->next;
+
+		for (uint32_t i = 0; i < block->mark_count; i++) {
+			struct stream_piece piece = stream_block_piece(block, i);
+			uint32_t cut = from < piece.len ? from : piece.len;
+
+			from -= cut;
+			advance(&piece, cut);
+			w->time = piece.time;
+			if (piece.len)
+				feed_in_sync(w, h, &piece);
+		}
+		stream_pool_give(&w->pool, run);
+		run = next;
+	}
+	w->time = time;
+}
+
+/* Looks for messages in the first len bytes held; what they end with is known where `ended`. */
+static bool search(
+	struct stream_work *w, const struct stream_half *h, uint32_t len, bool ended, uint32_t *ret_at)
+{
+	if (len > STREAM_SEARCH_MAX)
+		len = STREAM_SEARCH_MAX;
+	stream_run_copy(&w->pool, h->partial, 0, len, w->search.bytes);
+	return stream_search(&w->search, len, ended, ret_at);
+}
+
+/* A message begins at the offset `at`: so others may end there. */
+static void found_at(struct stream_work *w, struct stream_half *h, uint32_t at)
+{
+	uint32_t from = at;
+
+	if (at && at <= STREAM_SEARCH_MAX && !search(w, h, at, true, &from))
+		from = at;
+	found(w, h, from);
+}
+
+/* Holds a piece to search in; false when there was no room and all was dropped. */
+static bool keep(struct stream_work *w, struct stream_half *h, const struct stream_piece *piece)
+{
+	struct stream_piece kept = *piece;
+	uint32_t need = stream_run_needs(&w->pool, h->partial, piece->len) + 1;
+	uint32_t used;
+
+	if (h->partial == STREAM_NONE)
+		h->blocks = 0;
+	while (stream_pool_left(&w->pool) < need && w->make_room(w->owner))
+		;
+	if (stream_pool_left(&w->pool) < need || h->blocks + need > w->ahead_blocks) {
+		stream_feed_drop(w, h);
+		w->counts.skipped_searching += piece->len;
+		return false;
+	}
+	used = w->pool.used;
+	if (h->partial == STREAM_NONE)
+		h->partial = stream_run_new(&w->pool, h->next - piece->len);
+	kept.time = w->time;
+	stream_run_append(&w->pool, h->partial, &kept);
+	h->blocks += w->pool.used - used;
+	return true;
+}
+
+/* Searches when enough is held for it: twice, then what is held will not tell any more. */
+static void search_held(struct stream_work *w, struct stream_half *h, uint32_t added)
+{
+	uint32_t len = partial_len(w, h), at;
+	bool full = len >= STREAM_SEARCH_MAX;
+
+	if (!full && (len < SEARCH_FIRST || len - added >= SEARCH_FIRST))
+		return;
+	if (search(w, h, len, false, &at))
+		found(w, h, at);
+	else if (full)
+		stream_feed_drop(w, h);
+}
+
+void stream_feed_end(struct stream_work *w, struct stream_half *h)
+{
+	uint32_t len = partial_len(w, h), at;
+
+	if (h->state == STREAM_IN_SYNC || !len)
+		return;
+	if (len <= STREAM_SEARCH_MAX && search(w, h, len, true, &at))
+		found(w, h, at);
+	else
+		stream_feed_drop(w, h);
 }
 
 /* One byte alone is more likely a keep-alive's than a message's first. */
@@ -114,31 +217,41 @@ static void feed_searching(
 	struct stream_work *w, struct stream_half *h, struct stream_piece *piece)
 {
 	enum stream_start start = STREAM_START_NO;
+	uint32_t at = partial_len(w, h);
 
 	if (piece->begins && piece->len >= STREAM_PREFIX_LEN)
 		start = stream_start(piece->bytes, piece->len);
 	if (start == STREAM_START_YES) {
-		found(w, h, piece);
-	} else if (start == STREAM_START_MAYBE) {
-		h->state = STREAM_TENTATIVE;
-		store(w, h, piece);
-	} else {
-		w->counts.skipped_searching += piece->len;
+		if (at)
+			found_at(w, h, at);
+		else
+			found(w, h, 0);
+		feed_in_sync(w, h, piece);
+		return;
 	}
+	if (!keep(w, h, piece))
+		return;
+	if (start == STREAM_START_MAYBE) {
+		h->state = STREAM_TENTATIVE;
+		h->candidate = at;
+	}
+	search_held(w, h, piece->len);
 }
 
+/* What the bytes from the candidate on say, with those of the piece. */
 static enum stream_start look_again(
 	struct stream_work *w, const struct stream_half *h, const struct stream_piece *piece)
 {
-	const uint8_t *held = stream_block(&w->pool, h->partial)->bytes;
-	uint32_t held_len = partial_len(w, h);
+	uint32_t held_len = partial_len(w, h) - h->candidate;
 	uint32_t len = STREAM_SCRATCH_LEN - held_len;
+	uint8_t prefix[STREAM_PREFIX_LEN];
 
-	if (held_len >= START_SEEN_LEN && held_len + piece->len < message_size(held[0], held[1]))
+	stream_run_copy(&w->pool, h->partial, h->candidate, STREAM_PREFIX_LEN, prefix);
+	if (held_len >= START_SEEN_LEN && held_len + piece->len < message_size(prefix[0], prefix[1]))
 		return STREAM_START_MAYBE;
 	if (len > piece->len)
 		len = piece->len;
-	stream_run_copy(&w->pool, h->partial, w->scratch);
+	stream_run_copy(&w->pool, h->partial, h->candidate, held_len, w->scratch);
 	memcpy(w->scratch + held_len, piece->bytes, len);
 	return stream_start(w->scratch, held_len + len);
 }
@@ -148,13 +261,14 @@ static void feed_tentative(
 {
 	switch (look_again(w, h, piece)) {
 	case STREAM_START_YES:
-		found(w, h, piece);
+		found_at(w, h, h->candidate);
+		feed_in_sync(w, h, piece);
 		break;
 	case STREAM_START_MAYBE:
-		store(w, h, piece);
+		if (keep(w, h, piece))
+			search_held(w, h, piece->len);
 		break;
 	case STREAM_START_NO:
-		w->counts.skipped_searching += stream_feed_drop(w, h);
 		h->state = STREAM_SEARCHING;
 		feed_searching(w, h, piece);
 		break;
@@ -184,13 +298,8 @@ void stream_feed(struct stream_work *w, struct stream_half *h, struct stream_pie
 
 static void feed_block(struct stream_work *w, struct stream_half *h, bool late)
 {
-	const struct stream_block *block = &w->block;
-
-	for (uint32_t i = 0; i < block->mark_count; i++) {
-		uint32_t end = i + 1U < block->mark_count ? block->marks[i + 1U] : block->used;
-		struct stream_piece piece = {.bytes = block->bytes + block->marks[i],
-			.len = end - block->marks[i], .begins = block->begins >> i & 1U,
-			.time = block->times[i]};
+	for (uint32_t i = 0; i < w->block.mark_count; i++) {
+		struct stream_piece piece = stream_block_piece(&w->block, i);
 
 		if (late)
 			w->time = piece.time;

@@ -16,9 +16,12 @@ void stream_feed_runs(struct stream_work *work, struct stream_half *half, bool l
 /* Steps over what is missing before `to`, which is at most the first run. */
 void stream_feed_lose(struct stream_work *work, struct stream_half *half, uint32_t to);
 
+/* The stream ends here: so what is held and is not in sync ends with a message. */
+void stream_feed_end(struct stream_work *work, struct stream_half *half);
+
 /* How much of the message at hand is still to come, as far as that is certain. */
 uint32_t stream_feed_rest(const struct stream_work *work, const struct stream_half *half);
-/* Drops the beginning of a message that is held; its length. */
+/* Drops the beginning of a message that is held; its length. Counts what was searched in. */
 uint32_t stream_feed_drop(struct stream_work *work, struct stream_half *half);
 
 #endif

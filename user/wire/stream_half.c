@@ -20,7 +20,7 @@ uint32_t stream_half_held(const struct stream_work *w, const struct stream_half 
 /* True when nothing is won by waiting for what is missing before `to`. */
 static bool needless(const struct stream_half *h, uint32_t to)
 {
-	return h->state == STREAM_SEARCHING || h->skip >= to - h->next;
+	return (h->state == STREAM_SEARCHING && h->partial == STREAM_NONE) || h->skip >= to - h->next;
 }
 
 static uint32_t hole_end(const struct stream_work *w, const struct stream_half *h)
@@ -41,6 +41,13 @@ static void hasten(const struct stream_work *w, struct stream_half *h)
 		h->deadline = h->acked_at + STREAMS_SKEW_NS;
 }
 
+/* What was held to search in can be told from its end when there is no more to come. */
+static void settle(struct stream_work *w, struct stream_half *h)
+{
+	if (stream_half_closed(h))
+		stream_feed_end(w, h);
+}
+
 static void give_up(struct stream_work *w, struct stream_half *h)
 {
 	uint64_t since = w->now;
@@ -53,6 +60,7 @@ static void give_up(struct stream_work *w, struct stream_half *h)
 		since = stream_block(&w->pool, h->later.first)->times[0];
 	h->deadline = since + STREAMS_HOLE_NS;
 	hasten(w, h);
+	settle(w, h);
 }
 
 void stream_half_expire(struct stream_work *w, struct stream_half *h)
@@ -220,6 +228,7 @@ bool stream_half_segment(
 	else
 		w->counts.segments_retransmitted++;
 	stream_half_expire(w, h);
+	settle(w, h);
 	return true;
 }
 
@@ -237,6 +246,7 @@ void stream_half_fin(struct stream_work *w, struct stream_half *h, uint32_t end,
 		return;
 	h->fin = end;
 	h->finned = true;
+	settle(w, h);
 	if (end == h->next || waited)
 		return;
 	if (needless(h, end))

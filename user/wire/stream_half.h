@@ -13,6 +13,7 @@
 #include "wire/dns.h"
 #include "wire/stream_pool.h"
 #include "wire/stream_runs.h"
+#include "wire/stream_search.h"
 #include "wire/streams.h"
 
 enum {
@@ -23,8 +24,8 @@ enum {
 
 enum stream_half_state {
 	STREAM_UNKNOWN,   /* no segment yet */
-	STREAM_SEARCHING, /* for the beginning of a message */
-	STREAM_TENTATIVE, /* what is held may begin one, when it is whole it will show */
+	STREAM_SEARCHING, /* for the beginning of a message; what may hold some is held */
+	STREAM_TENTATIVE, /* and from `candidate` on it may be one, when it is whole it will show */
 	STREAM_IN_SYNC,
 };
 
@@ -38,7 +39,9 @@ struct stream_half {
 	uint32_t acked;           /* by the other end; if acknowledged */
 	uint32_t stray;           /* where a next stray segment would continue; if strays */
 	uint32_t skip;            /* bytes left of a message with a hole in it; in sync */
-	uint32_t partial;         /* run: a message's beginning, up to next; or STREAM_NONE */
+	uint32_t partial;         /* run: what is held up to next; or STREAM_NONE */
+	uint32_t candidate;       /* offset in partial; while tentative */
+	uint32_t blocks;          /* of partial; while not in sync */
 	struct stream_runs later; /* what is behind the hole at next */
 	uint8_t state;            /* enum stream_half_state */
 	uint8_t strays;
@@ -61,6 +64,7 @@ struct stream_work {
 
 	struct stream_block block;
 	uint8_t scratch[STREAM_SCRATCH_LEN];
+	struct stream_search search;
 };
 
 struct stream_segment {

@@ -80,13 +80,18 @@ void stream_run_append(struct stream_pool *pool, uint32_t run, const struct stre
 	}
 }
 
-void stream_run_copy(const struct stream_pool *pool, uint32_t run, uint8_t *to)
+void stream_run_copy(
+	const struct stream_pool *pool, uint32_t run, uint32_t from, uint32_t len, uint8_t *to)
 {
-	for (uint32_t b = run; b != STREAM_NONE; b = stream_block(pool, b)->next) {
+	for (uint32_t b = run; b != STREAM_NONE && len; b = stream_block(pool, b)->next) {
 		const struct stream_block *block = stream_block(pool, b);
+		uint32_t cut = from < block->used ? from : block->used;
+		uint32_t put = block->used - cut < len ? block->used - cut : len;
 
-		memcpy(to, block->bytes, block->used);
-		to += block->used;
+		memcpy(to, block->bytes + cut, put);
+		to += put;
+		len -= put;
+		from -= cut;
 	}
 }
 

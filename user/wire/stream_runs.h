@@ -25,6 +25,16 @@ struct stream_piece {
 	uint64_t time; /* of the segment */
 };
 
+/* What the block holds from its mark of that number to the next one. */
+static inline struct stream_piece stream_block_piece(const struct stream_block *block, uint32_t mark)
+{
+	uint32_t end = mark + 1 < block->mark_count ? block->marks[mark + 1] : block->used;
+
+	return (struct stream_piece){.bytes = block->bytes + block->marks[mark],
+		.len = end - block->marks[mark], .begins = block->begins >> mark & 1U,
+		.time = block->times[mark]};
+}
+
 /* a - b in the ring of sequence numbers (RFC 9293, 3.4). */
 static inline int32_t stream_distance(uint32_t a, uint32_t b)
 {
@@ -40,7 +50,9 @@ uint32_t stream_run_needs(const struct stream_pool *pool, uint32_t run, uint32_t
 uint32_t stream_run_new(struct stream_pool *pool, uint32_t seq);
 void stream_run_append(
 	struct stream_pool *pool, uint32_t run, const struct stream_piece *piece);
-void stream_run_copy(const struct stream_pool *pool, uint32_t run, uint8_t *to);
+/* Copies at most len bytes, beginning at the offset `from`. */
+void stream_run_copy(
+	const struct stream_pool *pool, uint32_t run, uint32_t from, uint32_t len, uint8_t *to);
 /* Gives all its blocks back; its length. */
 uint32_t stream_run_free(struct stream_pool *pool, uint32_t run);
 
