@@ -37,6 +37,7 @@ enum {
 struct sent {
 	uint32_t at, len; /* in bytes, behind its length */
 	uint32_t got;
+	uint64_t time;    /* that it must come with; 0: any */
 };
 
 struct room {
@@ -82,7 +83,8 @@ static inline void take_message(
 		r->in_place++;
 	if (id >= r->count || len != r->sent[id].len ||
 		memcmp(bytes, r->bytes + r->sent[id].at, len) || r->sent[id].got ||
-		(r->ordered && id < r->last)) {
+		(r->ordered && id < r->last) ||
+		(r->sent[id].time && r->sent[id].time != time)) {
 		r->wrong++;
 		return;
 	}

@@ -132,7 +132,9 @@ static void found(struct stream_work *w, struct stream_half *h, uint32_t from)
 			from -= cut;
 			advance(&piece, cut);
 			w->time = piece.time;
-			if (piece.len)
+			if (h->state != STREAM_IN_SYNC)
+				w->counts.skipped_searching += piece.len;
+			else if (piece.len)
 				feed_in_sync(w, h, &piece);
 		}
 		stream_pool_give(&w->pool, run);
@@ -234,8 +236,9 @@ static void feed_searching(
 	if (start == STREAM_START_MAYBE) {
 		h->state = STREAM_TENTATIVE;
 		h->candidate = at;
+	} else {
+		search_held(w, h, piece->len);
 	}
-	search_held(w, h, piece->len);
 }
 
 /* What the bytes from the candidate on say, with those of the piece. */
@@ -265,8 +268,7 @@ static void feed_tentative(
 		feed_in_sync(w, h, piece);
 		break;
 	case STREAM_START_MAYBE:
-		if (keep(w, h, piece))
-			search_held(w, h, piece->len);
+		keep(w, h, piece);
 		break;
 	case STREAM_START_NO:
 		h->state = STREAM_SEARCHING;

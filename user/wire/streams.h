@@ -10,10 +10,16 @@
  * hole. A hole is given up after STREAMS_HOLE_NS, STREAMS_SKEW_NS after the other end has
  * acknowledged it (the tap lost it then), or when a direction holds too much. A hole inside a
  * message of known length costs that message; any other costs the sync, like a tap that starts
- * inside a connection. Sync is found again only where a segment begins with a length and a
- * message whose questions and records end exactly at that length, with more of the same kind or
- * nothing behind it; until then bytes are skipped. Better one message more lost than one invented;
- * who sends a whole message inside another one's data, and a lost segment before it, may deceive.
+ * inside a connection. Sync is found again where a segment begins with a length and a message
+ * whose questions and records end exactly at that length, with more of the same kind or nothing
+ * behind it. Bytes before that are held, up to 128 KiB, and searched at each offset: when the
+ * stream ends or a segment begins with a message (so others may end there), and when there are
+ * 80 and 128 KiB of them, more than a message can have. What is taken then is a row of three
+ * messages or more that ends exactly there, or that no other possible message reaches over
+ * (wire/stream_search.h). Each byte is searched three times at most, at 1 ns, or 11 at the worst.
+ * Better one message more lost than one invented; who sends whole messages inside another one's
+ * data, and a lost segment before them, may deceive where one of them begins a segment or where
+ * they go on to the very end of that data.
  *
  * A bare SYN makes no entry, only a stub: 80 bytes in a table of their own that say where each
  * direction goes on. Closed, idle and evicted connections leave one behind too, so late
