@@ -4,6 +4,7 @@
 #   make lib           build/libdnstap-emit.a, its header and pkg-config file
 #   sudo make run      install what is missing, build, and tap this host to the terminal
 #   sudo make check    install what the tests need, build, and run every test
+#   sudo make check-full    the same with every cut of every capture, and larger comparisons
 #   make clean
 #
 # BUILD=dir puts everything elsewhere; V=1 shows the commands; SINKS='...' is what `run` sends to.
@@ -39,7 +40,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all lib run check unit floors clean
+.PHONY: all lib run check check-full unit floors clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -53,6 +54,10 @@ run:
 check:
 	$(Q)scripts/install-deps test
 	$(Q)scripts/check; status=$$?; $(own); exit $$status
+
+check-full: export DNSTAP_BPF_CUTS := 100
+check-full: export DNSTAP_BPF_ORACLE_MESSAGES := 60000
+check-full: check
 
 floors:
 	$(Q)scripts/check-floors

@@ -268,6 +268,19 @@ def fin_before_the_data(scene: Scene) -> None:
 
 
 @case(both=True)
+def fin_before_the_only_data(scene: Scene) -> None:
+    """the FIN overtakes the first segment of its direction, too"""
+    tcp = scene.tcp().open()
+    asked, answered = scene.exchange()
+    tcp.segment(C, len(prefixed(asked)), flags="FA")
+    tcp.expect(C, asked, time=tcp.segment(C, 0, prefixed(asked)))
+    tcp.expect(S, answered, time=tcp.send(S, prefixed(answered), flags="FPA"))
+    tcp.segment(C, tcp.sent[C], flags="A")
+    scene.counts = {"stream_messages": 2, "streams.ended": 1, "streams.holes": 0,
+                    "responses_matched": 1}
+
+
+@case(both=True)
 def closed_by_the_client_at_once(scene: Scene) -> None:
     """the query comes with the FIN, the answer later in pieces"""
     tcp = scene.tcp().open()
