@@ -145,7 +145,8 @@ static void found(struct stream_work *w, struct stream_half *h, uint32_t from)
 
 /* Looks for messages in the first len bytes held; what they end with is known where `ended`. */
 static bool search(
-	struct stream_work *w, const struct stream_half *h, uint32_t len, bool ended, uint32_t *ret_at)
+	struct stream_work *w, const struct stream_half *h, uint32_t len, bool ended,
+	uint32_t *ret_at)
 {
 	if (len > STREAM_SEARCH_MAX)
 		len = STREAM_SEARCH_MAX;
@@ -250,7 +251,8 @@ static enum stream_start look_again(
 	uint8_t prefix[STREAM_PREFIX_LEN];
 
 	stream_run_copy(&w->pool, h->partial, h->candidate, STREAM_PREFIX_LEN, prefix);
-	if (held_len >= START_SEEN_LEN && held_len + piece->len < message_size(prefix[0], prefix[1]))
+	if (held_len >= START_SEEN_LEN &&
+		held_len + piece->len < message_size(prefix[0], prefix[1]))
 		return STREAM_START_MAYBE;
 	if (len > piece->len)
 		len = piece->len;

@@ -20,7 +20,8 @@ uint32_t stream_half_held(const struct stream_work *w, const struct stream_half 
 /* True when nothing is won by waiting for what is missing before `to`. */
 static bool needless(const struct stream_half *h, uint32_t to)
 {
-	return (h->state == STREAM_SEARCHING && h->partial == STREAM_NONE) || h->skip >= to - h->next;
+	return (h->state == STREAM_SEARCHING && h->partial == STREAM_NONE) ||
+		h->skip >= to - h->next;
 }
 
 static uint32_t hole_end(const struct stream_work *w, const struct stream_half *h)

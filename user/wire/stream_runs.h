@@ -26,7 +26,8 @@ struct stream_piece {
 };
 
 /* What the block holds from its mark of that number to the next one. */
-static inline struct stream_piece stream_block_piece(const struct stream_block *block, uint32_t mark)
+static inline struct stream_piece stream_block_piece(
+	const struct stream_block *block, uint32_t mark)
 {
 	uint32_t end = mark + 1 < block->mark_count ? block->marks[mark + 1] : block->used;
 
