@@ -165,33 +165,21 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Headers with thousands of records at every eleventh byte: to walk them all takes seconds. */
+/* At every eleventh byte a message of 5,887 records: to walk them all takes a second. */
 static void what_costs_too_much_is_left(void **state)
 {
-	static const uint8_t period[11] = {0, 0, 16, 0, 1, 0, 0, 3, 0, 0, 0};
+	static const uint8_t period[11] = {0, 0, 41, 0, 0, 0x16, 0, 0, 0xff, 0, 0};
 	struct room *r = new_room();
-	uint32_t at;
 	uint64_t start;
+	uint32_t at;
 
 	(void)state;
 	for (uint32_t i = 0; i < STREAM_SEARCH_MAX; i++)
 		r->s.bytes[i] = period[i % sizeof(period)];
 	start = cpu_ns();
-	stream_search(&r->s, STREAM_SEARCH_MAX, false, &at);
-	print_message("%u ns a byte\n", (unsigned int)((cpu_ns() - start) / STREAM_SEARCH_MAX));
-	for (uint32_t i = 0; i < STREAM_SEARCH_MAX; i += 1024) {
-		static const uint8_t head[] = {0xff, 0xff, 1, 1, 0x81, 0x80, 0, 0, 0x10};
-
-		memcpy(r->s.bytes + i, head, sizeof(head));
-	}
-	start = cpu_ns();
 	assert_false(stream_search(&r->s, STREAM_SEARCH_MAX, false, &at));
-	assert_true(cpu_ns() - start < 200 * 1000000U);
-	for (uint32_t i = 0; i < STREAM_SEARCH_MAX; i++)
-		r->s.bytes[i] = (uint8_t)(i * 2654435761U >> 13);
-	start = cpu_ns();
-	assert_false(stream_search(&r->s, STREAM_SEARCH_MAX, false, &at));
-	print_message("%u ns a byte\n", (unsigned int)((cpu_ns() - start) / STREAM_SEARCH_MAX));
+	print_message("%u us\n", (unsigned int)((cpu_ns() - start) / 1000));
+	assert_true(cpu_ns() - start < 60 * 1000000U);
 	free(r);
 }
 
