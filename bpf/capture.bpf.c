@@ -10,6 +10,7 @@
 #include "parse.bpf.h"
 
 enum {
+	PACKET_SENT = 4, /* PACKET_OUTGOING of if_packet.h, which BPF cannot include */
 	FRAGMENT_RATE = 1000,  /* later fragments of unknown datagrams, per CPU and second ... */
 	FRAGMENT_BURST = 256,  /* ... and at once */
 	NS_PER_SECOND = 1000000000,
@@ -183,6 +184,14 @@ static __always_inline void fill_record(struct __sk_buff *skb, struct record *r,
 	r->vlan_tci = skb->vlan_tci;
 	r->gso_size = skb->gso_size;
 	r->flags = (skb->pkt_type & RECORD_PACKET_TYPE) | (skb->vlan_present ? RECORD_VLAN : 0);
+	if ((r->flags & RECORD_PACKET_TYPE) == PACKET_SENT && is_tag(r->ethertype)) {
+		__u32 tag = passed_tag(skb);
+
+		if (tag) {
+			r->vlan_tci = tag;
+			r->flags |= RECORD_VLAN;
+		}
+	}
 	r->version = RECORD_VERSION;
 }
 

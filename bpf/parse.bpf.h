@@ -18,6 +18,7 @@
 
 enum {
 	TAGS_MAX = 2,
+	TAG_READ = 0x10000, /* beside 16 bits of tag */
 	EXTENSIONS_MAX = 8,
 	TCP_FIN_SYN_RST = 0x07,
 	IPV4_MORE_FRAGMENTS = 0x2000,
@@ -59,6 +60,32 @@ struct headers {
 	struct fragment_key key; /* filled for fragments only */
 };
 
+static __always_inline bool is_tag(__u16 ethertype)
+{
+	return ethertype == ETH_P_8021Q || ethertype == ETH_P_8021AD;
+}
+
+/*
+ * The innermost of the tags that a sender has put between the link layer's addresses and offset 0,
+ * with TAG_READ; 0 where there is none to be read.
+ */
+static __always_inline __u32 passed_tag(struct __sk_buff *skb)
+{
+	__u32 found = 0;
+
+	for (int i = 0; i < TAGS_MAX; i++) {
+		__be16 tag[2];
+
+		if (bpf_skb_load_bytes_relative(
+			    skb, ETH_HLEN + 4 * i, tag, sizeof(tag), BPF_HDR_START_MAC))
+			break;
+		found = TAG_READ | bpf_ntohs(tag[0]);
+		if (!is_tag(bpf_ntohs(tag[1])))
+			break;
+	}
+	return found;
+}
+
 /* Steps over tags that stand at offset 0. False where what follows is not IP. */
 static __always_inline bool skip_tags(struct __sk_buff *skb, __u32 *offset, __u16 *ethertype)
 {
@@ -66,7 +93,7 @@ static __always_inline bool skip_tags(struct __sk_buff *skb, __u32 *offset, __u1
 	*offset = 0;
 	if (*ethertype == ETH_P_IP || *ethertype == ETH_P_IPV6)
 		return true;
-	if (*ethertype != ETH_P_8021Q && *ethertype != ETH_P_8021AD)
+	if (!is_tag(*ethertype))
 		return false;
 	/*
 	 * A frame sent with an inline tag has its network offset behind the tag while the protocol
@@ -95,7 +122,7 @@ static __always_inline bool skip_tags(struct __sk_buff *skb, __u32 *offset, __u1
 		*ethertype = bpf_ntohs(tag[1]);
 		if (*ethertype == ETH_P_IP || *ethertype == ETH_P_IPV6)
 			return true;
-		if (*ethertype != ETH_P_8021Q && *ethertype != ETH_P_8021AD)
+		if (!is_tag(*ethertype))
 			return false;
 	}
 	return false;
