@@ -4,7 +4,10 @@
 #   make lib           build/libdnstap-emit.a, its header and pkg-config file
 #   sudo make run      install what is missing, build, and tap this host to the terminal
 #   sudo make check    install what the tests need, build, and run every test
-#   sudo make check-full    the same with every cut of every capture, and larger comparisons
+#   sudo make check-full    the same with every cut of every capture, larger comparisons, and the
+#                           Debian package's life in a fresh root
+#   make install       DESTDIR= PREFIX=/usr/local: program, service, manual, completion, library
+#   make deb           a Debian package, in build/
 #   make clean
 #
 # BUILD=dir puts everything elsewhere; V=1 shows the commands; SINKS='...' is what `run` sends to.
@@ -15,9 +18,11 @@ CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
 SINKS   ?= - full
 
-# The version comes from git's tags and commits; without git it is this one.
+# The version comes from git's tags and commits; without git it is RELEASE.
 RELEASE := 0.1.0
-VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//; s/^\([0-9a-f]\{7,\}\)/$(RELEASE)-g\1/'),$(RELEASE))
+ifndef VERSION
+VERSION := $(shell scripts/version $(RELEASE))
+endif
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wwrite-strings -Wundef
@@ -25,9 +30,12 @@ HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 HARDENED_LINK := -pie -Wl,-z,relro,-z,now
 CFLAGS  ?= -O2 -g
 SANITIZE :=
-override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) $(SANITIZE)
+# Two builds of one commit are identical, wherever they are made.
+PREFIX_MAP := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(BUILD))=build \
+	-ffile-prefix-map=$(BUILD)=build
+override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARNINGS) $(PREFIX_MAP) $(SANITIZE)
 override CPPFLAGS += -I user -I bpf -I $(BUILD)/bpf -I $(BUILD)/proto
-LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lssl -lcrypto -lpthread
+LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lssl -lcrypto -lyaml -lsystemd -lseccomp -lcap-ng -lmicrohttpd -lpthread
 
 ROOMS   := base wire exchange dnstap sink capture agent
 SOURCES := $(foreach room,$(ROOMS),$(sort $(wildcard user/$(room)/*.c)))
@@ -37,24 +45,29 @@ TESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c tests
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
 
+NEEDS_ROOT = $(if $(filter -r% --read%,$(SINKS)),,$(filter-out 0,$(shell id -u)))
+
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all lib run check check-full unit floors clean
+.PHONY: all lib run check check-full unit floors clean manual install install-library deb
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(BUILD)/dnstap-bpf
 
+# A live tap needs root; `make run SINKS='-r capture.pcap -'` does not.
 run:
+	$(if $(NEEDS_ROOT),$(error a tap of this host needs root: sudo make run))
 	$(Q)scripts/install-deps build
 	$(Q)$(MAKE) --no-print-directory all; status=$$?; $(own); exit $$status
 	$(Q)exec scripts/run-until-interrupted $(BUILD)/dnstap-bpf $(SINKS)
 
 check:
-	$(Q)scripts/install-deps test
-	$(Q)scripts/check; status=$$?; $(own); exit $$status
+	$(Q)scripts/install-deps $(if $(DNSTAP_BPF_FULL),full,test)
+	$(Q)BUILD=$(BUILD) scripts/check; status=$$?; $(own); exit $$status
 
+check-full: export DNSTAP_BPF_FULL := 1
 check-full: export DNSTAP_BPF_CUTS := 100
 check-full: export DNSTAP_BPF_ORACLE_MESSAGES := 60000
 check-full: check
@@ -79,14 +92,10 @@ lib: $(BUILD)/libdnstap-emit.a $(BUILD)/dnstap-emit.h $(BUILD)/dnstap-emit.pc
 $(BUILD)/libdnstap-emit.a: $(LIB_OBJECTS)
 	$(call say,AR,$@)$(LD) -r -o $(BUILD)/dnstap-emit.o $^
 	$(Q)objcopy --wildcard --keep-global-symbol='dnstap_emit_*' $(BUILD)/dnstap-emit.o
-	$(Q)rm -f $@; $(AR) rcs $@ $(BUILD)/dnstap-emit.o
+	$(Q)rm -f $@; $(AR) rcsD $@ $(BUILD)/dnstap-emit.o
 
 $(BUILD)/dnstap-emit.h: user/sink/dnstap-emit.h
 	$(Q)mkdir -p $(@D); cp $< $@
-
-PREFIX ?= /usr/local
-$(BUILD)/dnstap-emit.pc: scripts/deploy/dnstap-emit.pc.in $(BUILD)/version
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< >$@
 
 # The version is compiled into one object, which is built again when it changes.
 $(BUILD)/user/agent/run.o: CPPFLAGS += -DVERSION='"$(VERSION)"'
@@ -95,11 +104,16 @@ $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 .PHONY: FORCE
 
-$(BUILD)/%.o: %.c
+# What was made with other flags is made again.
+$(BUILD)/flags: FORCE
+	$(Q)mkdir -p $(@D); echo '$(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(HARDENING)' >$@.new; \
+		cmp -s $@.new $@ || cp $@.new $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(HARDENING) -MMD -MP -c -o $@ $<
 
-$(BUILD)/user/capture/loader.o: $(BUILD)/bpf/capture.skel.h
+$(BUILD)/user/capture/loader.o $(BUILD)/user/capture/settings.o: $(BUILD)/bpf/capture.skel.h
 $(patsubst %,$(BUILD)/%,$(patsubst %.c,%.o,$(wildcard tests/bpf/*.c))): $(BUILD)/bpf/capture.skel.h
 $(BUILD)/user/dnstap/message.o $(BUILD)/tests/unit/test_dnstap_message.o: $(BUILD)/proto/dnstap.pb-c.h
 
@@ -108,14 +122,14 @@ $(BUILD)/proto/dnstap.pb-c.c $(BUILD)/proto/dnstap.pb-c.h &: proto/dnstap.proto
 	$(call say,PROTOC,$<)protoc-c --c_out=$(@D) -I proto $<
 
 # Generated code is not ours to warn about.
-$(BUILD)/proto/dnstap.pb-c.o: $(BUILD)/proto/dnstap.pb-c.c
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) -O2 -g -std=c11 -fPIE $(SANITIZE) -c -o $@ $<
+$(BUILD)/proto/dnstap.pb-c.o: $(BUILD)/proto/dnstap.pb-c.c $(BUILD)/flags
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) -O2 -g -std=c11 -fPIE $(PREFIX_MAP) $(SANITIZE) -c -o $@ $<
 
 # clang has no path to the multiarch headers when the target is BPF.
 BPF_INCLUDES := -I bpf -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
-$(BUILD)/bpf/capture.bpf.o: bpf/capture.bpf.c $(wildcard bpf/*.h)
+$(BUILD)/bpf/capture.bpf.o: bpf/capture.bpf.c $(wildcard bpf/*.h) $(BUILD)/flags
 	$(Q)mkdir -p $(@D)
-	$(call say,BPF,$<)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror $(BPF_INCLUDES) -c -o $@.full $<
+	$(call say,BPF,$<)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror $(PREFIX_MAP) $(BPF_INCLUDES) -c -o $@.full $<
 	$(Q)$(BPFTOOL) gen object $@ $@.full
 
 $(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
@@ -125,5 +139,8 @@ $(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
 TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# Installation and the Debian package: targets install and deb.
+include scripts/deploy/install.mk
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * The socket filter: decide, stamp, copy into the ring, count. It always returns 0, so nothing is
- * ever queued on the socket it is attached to. Two programs, one for each kind of ring, share all
- * but the output; the loader loads one of them.
+ * ever queued on the socket it is attached to. Four programs share all but the output, one for each
+ * kind of ring, and the filters of filter.bpf.h: the loader loads the one that is needed, so that
+ * a tap without filters does not pay for them.
  *
  * It must load on Linux 5.10: no atomics that return a value, no bpf_loop, no dynptr.
  */
 #include "record.h"
 #include "parse.bpf.h"
+#include "filter.bpf.h"
 
 enum {
 	PACKET_SENT = 4, /* PACKET_OUTGOING of if_packet.h, which BPF cannot include */
@@ -17,14 +19,17 @@ enum {
 };
 
 /* Set by the loader before loading. */
-const volatile __u64 watched[RECORD_PORT_WORDS]; /* a bit a port */
-const volatile __u16 tap_id;
+const volatile bool entered; /* of other namespaces too, whose programs put the slot into cb[0] */
 const volatile bool clamp; /* no sink wants bytes: headers and question suffice */
 
-/* Set to 1 by the reader before it blocks; whoever outputs first rings the doorbell. */
+/*
+ * armed: set to 1 by the reader before it blocks; whoever outputs first rings the doorbell.
+ * stopped: set to 1 at the end; nothing is counted nor output any more.
+ */
 struct {
 	__u32 armed;
-	__u32 padding[31];
+	__u32 stopped;
+	__u32 padding[30];
 } control SEC(".data.control");
 
 struct {
@@ -85,11 +90,6 @@ struct {
 	__type(value, struct bucket);
 } buckets SEC(".maps");
 
-static __always_inline bool is_watched(__u16 port)
-{
-	return watched[port / 64] >> (port % 64) & 1;
-}
-
 static __always_inline bool take_token(__u64 now)
 {
 	__u32 zero = 0;
@@ -141,14 +141,18 @@ static __always_inline bool is_empty_segment(struct __sk_buff *skb, const struct
 }
 
 /* How many bytes of the packet are wanted, 0 for a packet that is not. */
-static __always_inline __u32 decide(
-	struct __sk_buff *skb, struct kernel_counts **ret_counts, __u32 *cpu, __u64 *now)
+static __always_inline __u32 decide(struct __sk_buff *skb, struct kernel_counts **ret_counts,
+	__u32 *cpu, __u64 *now, bool filtered)
 {
 	struct headers h = {};
+	__u32 offset;
+	__u16 ethertype;
 
-	if (!parse_headers(skb, &h))
+	if (!parse_headers(skb, &h, &offset, &ethertype))
 		return 0;
 	if (!h.fragment && !is_watched(h.src_port) && !is_watched(h.dst_port))
+		return 0;
+	if (control.stopped)
 		return 0;
 	*cpu = bpf_get_smp_processor_id();
 	*now = bpf_ktime_get_ns();
@@ -164,8 +168,13 @@ static __always_inline __u32 decide(
 		c->empty_segments++;
 		return 0;
 	}
+	if (filtered && !filter_passes(skb, &h, offset, ethertype)) {
+		c->filtered++;
+		return 0;
+	}
 	c->matched++;
-	if (clamp && !h.fragment && h.protocol == IPPROTO_UDP && !skb->gso_size) {
+	if (clamp && !settings.clamp_off && !h.fragment && h.protocol == IPPROTO_UDP &&
+		!skb->gso_size) {
 		__u32 most = h.l4 + 8 + RECORD_CLAMP_PAYLOAD;
 
 		return skb->len < most ? skb->len : most;
@@ -179,7 +188,7 @@ static __always_inline void fill_record(struct __sk_buff *skb, struct record *r,
 	r->ifindex = skb->ifindex;
 	r->wire = skb->len;
 	r->offset = 0;
-	r->tap = tap_id;
+	r->tap = entered ? skb->cb[0] : 0;
 	r->ethertype = bpf_ntohs(skb->protocol);
 	r->vlan_tci = skb->vlan_tci;
 	r->gso_size = skb->gso_size;
@@ -254,13 +263,13 @@ static __always_inline long output_appended(struct __sk_buff *skb, struct record
 		sizeof(*r));
 }
 
-static __always_inline int capture(struct __sk_buff *skb, bool perf)
+static __always_inline int capture(struct __sk_buff *skb, bool perf, bool filtered)
 {
 	struct kernel_counts *c = NULL;
 	struct record r;
 	__u64 now = 0;
 	__u32 cpu = 0;
-	__u32 wanted = decide(skb, &c, &cpu, &now);
+	__u32 wanted = decide(skb, &c, &cpu, &now, filtered);
 	long err;
 
 	if (!wanted || !c)
@@ -278,13 +287,25 @@ static __always_inline int capture(struct __sk_buff *skb, bool perf)
 SEC("socket")
 int capture_perf(struct __sk_buff *skb)
 {
-	return capture(skb, true);
+	return capture(skb, true, false);
 }
 
 SEC("socket")
 int capture_ring(struct __sk_buff *skb)
 {
-	return capture(skb, false);
+	return capture(skb, false, false);
+}
+
+SEC("socket")
+int filter_perf(struct __sk_buff *skb)
+{
+	return capture(skb, true, true);
+}
+
+SEC("socket")
+int filter_ring(struct __sk_buff *skb)
+{
+	return capture(skb, false, true);
 }
 
 /* bpf_perf_event_output is for GPL-compatible programs only. */

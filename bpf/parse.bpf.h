@@ -232,15 +232,13 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, __u32 offset, stru
 	return h->has_ports || h->fragment;
 }
 
-/* True for what may be DNS: ports are known, or it is a fragment. */
-static __always_inline bool parse_headers(struct __sk_buff *skb, struct headers *h)
+/* True for what may be DNS: ports are known, or it is a fragment. offset: of the IP header. */
+static __always_inline bool parse_headers(
+	struct __sk_buff *skb, struct headers *h, __u32 *offset, __u16 *ethertype)
 {
-	__u16 ethertype;
-	__u32 offset;
-
-	if (!skip_tags(skb, &offset, &ethertype))
+	if (!skip_tags(skb, offset, ethertype))
 		return false;
-	return ethertype == ETH_P_IP ? parse_ipv4(skb, offset, h) : parse_ipv6(skb, offset, h);
+	return *ethertype == ETH_P_IP ? parse_ipv4(skb, *offset, h) : parse_ipv6(skb, *offset, h);
 }
 
 #endif

@@ -17,6 +17,8 @@ enum {
 	RECORD_PARTS_MAX = 9, /* BIG TCP coalesces up to 512 KiB */
 	RECORD_CLAMP_PAYLOAD = 12 + 255 + 4, /* DNS header, longest name, type and class */
 	RECORD_PORT_WORDS = 65536 / 64,
+	RECORD_NETWORKS_MAX = 64, /* of one direction */
+	RECORD_NETWORK_FAMILY_BITS = 32,
 };
 
 /* record.flags: the low three bits are the kernel's packet type (PACKET_HOST ... OUTGOING). */
@@ -40,13 +42,25 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == 32, "the record header is part of the ring's format");
 
+/*
+ * A network as the key of a longest-prefix-match trie: len counts the family's bits too, so that
+ * no prefix of one family ever matches an address of the other. An IPv4 address is followed by 0.
+ */
+struct record_network {
+	__u32 len;       /* RECORD_NETWORK_FAMILY_BITS and those of the prefix */
+	__u32 ethertype; /* of the family */
+	__u8 address[16];
+};
+_Static_assert(sizeof(struct record_network) == 24, "a trie's key has no padding");
+
 /* Written by one CPU each, read through mmap; a cache line pair of its own. */
 struct kernel_counts {
 	__u64 matched;           /* packets on the watched ports, and fragments let through */
 	__u64 ring_full;         /* of these: no room in the ring */
 	__u64 fragments_refused; /* later fragments of no known datagram, over the rate */
 	__u64 empty_segments;    /* TCP acknowledgements without data: nothing to report */
-	__u64 reserved[12];
+	__u64 filtered;          /* on the watched ports, but not asked for; not part of matched */
+	__u64 reserved[11];
 };
 _Static_assert(sizeof(struct kernel_counts) == 128, "one CPU's counts share no cache line");
 

@@ -55,9 +55,9 @@ static int fixture_open(struct fixture *f, const struct kind *kind)
 	f->skel = capture__open();
 	if (!f->skel)
 		return -errno;
-	f->skel->rodata->watched[0] = 1ULL << WATCHED;
+	f->skel->data_settings->settings.watched[0] = 1ULL << WATCHED;
 	f->skel->rodata->clamp = kind->clamp;
-	f->skel->rodata->tap_id = 7;
+	f->skel->rodata->entered = true;
 	bpf_map__set_max_entries(f->skel->maps.counts, (uint32_t)cpus);
 	bpf_map__set_max_entries(f->skel->maps.scratches, (uint32_t)cpus);
 	bpf_map__set_max_entries(f->skel->maps.events, (uint32_t)cpus);
@@ -95,8 +95,10 @@ static void on_packet(void *arg, const struct captured *c)
 /* How many packets came out for one that went in. The program must return 0 always. */
 static size_t run(struct fixture *f, const struct frame *frame)
 {
+	struct __sk_buff skb = {.cb = {7}};
+
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->bytes,
-		.data_size_in = (uint32_t)frame->len);
+		.data_size_in = (uint32_t)frame->len, .ctx_in = &skb, .ctx_size_in = sizeof(skb));
 
 	assert_int_equal(bpf_prog_test_run_opts(f->program, &opts), 0);
 	assert_int_equal(opts.retval, 0);

@@ -223,6 +223,11 @@ def large_ethernet(exchanges: int) -> Iterator[Packet]:
     return (whole(packet.time, ethernet(packet.data)) for packet in large(exchanges))
 
 
+def write_large(path: Path, exchanges: int) -> Path:
+    path.write_bytes(pcap(ETHERNET, large_ethernet(exchanges)))
+    return path
+
+
 def files() -> Dict[str, bytes]:
     """Every capture file by its name."""
     made = {}

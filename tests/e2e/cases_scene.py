@@ -27,10 +27,7 @@ INCOMING, OUTGOING = 0, 4          # of Linux cooked captures
 
 
 class Sent(NamedTuple):
-    """A message that must come out.
-
-    time: of the packet that completed it; None: not looked at. late: how many ns it may be later.
-    """
+    """A message that must come out. time: of the packet that completed it; None: not looked at."""
 
     protocol: int
     source: str
@@ -39,7 +36,6 @@ class Sent(NamedTuple):
     target_port: int
     wire: bytes
     time: Optional[int] = None
-    late: int = 0
 
     @property
     def direction(self) -> tuple:
@@ -127,8 +123,8 @@ class Scene:
         return IP(src=source, dst=target, **{"id": 1, "flags": "DF", **fields})
 
     def expect(self, protocol: int, source: tuple, target: tuple, wire: bytes,
-               time: Optional[int], kind: str = "", late: int = 0) -> None:
-        self.messages.append(Sent(protocol, *source, *target, wire, time, late))
+               time: Optional[int], kind: str = "") -> None:
+        self.messages.append(Sent(protocol, *source, *target, wire, time))
         if kind:
             self.types.append(kind)
 
@@ -227,7 +223,6 @@ class Tcp:
         self.scene, self.starts = scene, starts
         self.ends = ((scene.client, port), (scene.server, 53))
         self.sent = [0, 0]
-        self.late = 0  # of the messages expected: for those that stand behind a lost segment
 
     def segment(self, side: int, offset: int, data: bytes = b"", flags: str = "PA",
                 acked: Optional[int] = None, ip: Optional[dict] = None, between=None,
@@ -269,8 +264,7 @@ class Tcp:
 
     def expect(self, side: int, *wires: bytes, time: Optional[int] = None) -> None:
         for wire in wires:
-            self.scene.expect(PROTOCOL_TCP, self.ends[side], self.ends[not side], wire, time,
-                              late=self.late)
+            self.scene.expect(PROTOCOL_TCP, self.ends[side], self.ends[not side], wire, time)
 
     def contest(self, side: int, wire: bytes) -> None:
         """A message that must not come, but might if what contradicts it were not there."""

@@ -16,6 +16,7 @@ import lab as lab_module  # noqa: E402
 import large  # noqa: E402
 import netns  # noqa: E402
 import probes  # noqa: E402
+from certificates import Certificates  # noqa: E402
 from required import Required  # noqa: E402
 from tap import Tap, binary  # noqa: E402
 
@@ -40,14 +41,15 @@ def pytest_runtest_setup(item) -> None:
 
 
 def _too_long(*_) -> None:
-    raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
+    raise TimeoutError("the test took more than its time")
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol():
+def pytest_runtest_protocol(item):
     """A bound on every test, whatever it waits for."""
+    mark = item.get_closest_marker("seconds")
     before = signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(TEST_SECONDS)
+    signal.alarm(mark.args[0] if mark else TEST_SECONDS)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -106,6 +108,19 @@ def spaces():
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def space():
+    """One namespace for all tests of a file."""
+    netns.remove_leftovers()
+    with netns.Namespace() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def certificates(session_folder):
+    return Certificates(session_folder / "certificates")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Dict, List
 
 import compare
 from internet import Host, Internet
-from internet_servers import Child
+from daemons import Child
 from internet_zones import address
 
 LOAD_SECONDS = 1200

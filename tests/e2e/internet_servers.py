@@ -5,50 +5,17 @@ Each runs in the foreground with a folder of its own, on the addresses of its ho
 server has dnstap of its own that is on, in its default size, towards a collector's socket.
 """
 
-import ctypes
-import os
-import signal
-import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import List, Optional
 
 import dns.message
 
+from daemons import Child
 from internet_zones import ODD, address, file_name
 from netns import Namespace
 
 READY_SECONDS = 30
-STOP_SECONDS = 15
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    """In the child: a test run that is killed leaves no daemons behind."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class Child:
-    """A child process with a log; in a namespace when one is given."""
-
-    def __init__(self, command: list, log: Path, space: Optional[Namespace] = None) -> None:
-        words = [str(word) for word in command]
-        self.log = log
-        with open(log, "ab") as out:
-            self.process = subprocess.Popen(  # pylint: disable=subprocess-popen-preexec-fn
-                space.command(*words) if space else words, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=out, env={**os.environ, "TZ": "UTC"}, preexec_fn=_die_with_parent)
-
-    def close(self, number: int = signal.SIGTERM) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(STOP_SECONDS)
 
 
 class Daemon:
@@ -70,21 +37,7 @@ class Daemon:
     def wait_ready(self) -> None:
         query = dns.message.make_query(self.answers_for, "SOA").to_wire()
         deadline = time.monotonic() + READY_SECONDS
-        while not self.is_ready(query):
-            if self.child.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} at {self.v4} does not answer:\n"
-                                   + self.child.log.read_text(errors="replace")[-2000:])
-            time.sleep(0.05)
-
-    def is_ready(self, query: bytes) -> bool:
-        with self.space.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(1)
-            try:
-                client.connect((self.v4, 53))
-                client.send(query)
-                return client.recv(4096)[3] & 15 == 0
-            except OSError:
-                return False
+        self.child.await_answer(self.name, self.space, (self.v4, 53), query, deadline)
 
     def close(self) -> None:
         if self.child:

@@ -46,6 +46,7 @@ class Namespace:
 
     def __init__(self) -> None:
         self.name = f"{PREFIX}{os.getpid()}n{next(_numbers)}"
+        self.path = f"/run/netns/{self.name}"
         ip("netns", "add", self.name)
         try:
             self.ip("link", "set", "lo", "up")
@@ -111,7 +112,7 @@ class Namespace:
     def _call(self, made: list, make: Callable) -> None:
         """In a thread of its own, for setns(2) is for one thread and this one ends right after."""
         try:
-            with open(f"/run/netns/{self.name}", "rb") as handle:
+            with open(self.path, "rb") as handle:
                 if _libc.setns(handle.fileno(), CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), "setns")
             made.append(make())

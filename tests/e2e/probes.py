@@ -8,8 +8,11 @@ import ctypes
 import functools
 import os
 import shutil
+import socket
 import struct
+from pathlib import Path
 
+import fresh
 import netns
 
 SYS_BPF, SYS_PERF_EVENT_OPEN = {"x86_64": (321, 298), "aarch64": (280, 241)}.get(
@@ -98,5 +101,62 @@ def tshark() -> str:
     return "" if shutil.which("tshark") else "the comparison with tshark: it is not installed"
 
 
-ALL = {"root": root, "namespaces": namespaces, "bpf": bpf, "ring_bpf": ring_bpf,
-       "ring_perf": ring_perf, "vlan": vlan, "qemu": qemu, "tshark": tshark}
+@functools.lru_cache(None)
+def systemd() -> str:
+    return "" if shutil.which("systemd-analyze") else "the unit's exposure: no systemd-analyze here"
+
+
+def promtool() -> str:
+    return "" if shutil.which("promtool") else "what Prometheus says: promtool is not installed"
+
+
+@functools.lru_cache(None)
+def full() -> str:
+    return "" if os.environ.get("DNSTAP_BPF_FULL") else "only `make check-full` runs these"
+
+
+def af_xdp() -> str:
+    try:
+        socket.socket(44, socket.SOCK_RAW).close()
+    except OSError as error:
+        return f"no AF_XDP sockets: {error.strerror}"
+    return ""
+
+
+def clang() -> str:
+    return "" if shutil.which("clang") else "clang is not installed"
+
+
+def guest() -> str:
+    """A machine whose CPUs a test may take away: that of scripts/kernels."""
+    return "" if os.environ.get("DNSTAP_BPF_GUEST") else "not on a machine that others use"
+
+
+def cgroup_folder() -> Path:
+    """Where control groups can be made; version 2 stands alone or beside version 1."""
+    top = Path("/sys/fs/cgroup")
+    return next((folder for folder in (top, top / "unified", top / "pids")
+                 if (folder / "cgroup.procs").exists()), top / "none")
+
+
+def cgroups() -> str:
+    folder = cgroup_folder() / f"probe{os.getpid()}"
+    try:
+        folder.mkdir()
+        folder.rmdir()
+    except OSError as error:
+        return f"no control group can be made: {error.strerror}"
+    return ""
+
+
+@functools.lru_cache(None)
+def fresh_root() -> str:
+    if not shutil.which("mmdebstrap") or not shutil.which("lintian"):
+        return "a fresh Debian root: mmdebstrap and lintian are not both installed"
+    return "" if fresh.mirrors() else "a fresh Debian root: apt knows no Debian mirror"
+
+
+ALL = {"af_xdp": af_xdp, "cgroups": cgroups, "clang": clang, "guest": guest, "root": root, "namespaces": namespaces, "bpf": bpf,
+       "ring_bpf": ring_bpf, "ring_perf": ring_perf, "vlan": vlan, "qemu": qemu, "tshark": tshark,
+       "systemd": systemd, "full": full, "fresh_root": fresh_root,
+       "promtool": promtool}

@@ -4,11 +4,7 @@
 All three answer for `example.` from the same list of names and reach no other server.
 """
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import List
@@ -16,6 +12,7 @@ from typing import List
 import dns.message
 import dns.name
 
+from daemons import Child
 from netns import Namespace
 
 NAMES = 300
@@ -44,13 +41,9 @@ class Server:
         self.space, self.folder, self.endpoints = space, folder, endpoints
         folder.mkdir()
         (folder / "example.zone").write_text("\n".join([*records(), *extra_records]) + "\n")
-        self.log = folder / "log"
         config = folder / "config"
         config.write_text(self.config([*records(), *extra_records]))
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                space.command(*self.command(config)), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**os.environ, "TZ": "UTC"})
+        self.child = Child(self.command(config), folder / "log", space)
         try:
             self.await_ready()
         except BaseException:
@@ -64,31 +57,11 @@ class Server:
     def await_ready(self) -> None:
         query = dns.message.make_query(dns.name.from_text("n0.example."), "A").to_wire()
         deadline = time.monotonic() + READY_SECONDS
-        for address, port in self.endpoints:
-            while not self.answers(address, port, query):
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{self.name} does not answer on {address} port {port}:\n"
-                                       + self.log.read_text(errors="replace")[-2000:])
-
-    def answers(self, address: str, port: int, query: bytes) -> bool:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with self.space.socket(family, socket.SOCK_DGRAM) as client:
-            client.settimeout(0.2)
-            try:
-                client.connect((address, port))
-                client.send(query)
-                return client.recv(4096)[3] & 15 == 0
-            except OSError:
-                time.sleep(0.05)
-                return False
+        for endpoint in self.endpoints:
+            self.child.await_answer(self.name, self.space, endpoint, query, deadline)
 
     def close(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(10)
+        self.child.close()
 
     def config(self, zone: List[str]) -> str:
         raise NotImplementedError

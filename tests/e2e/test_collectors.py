@@ -11,10 +11,8 @@ import time
 import pytest
 
 import captures
-from certificates import Certificates
 from collectors import wait_until
 from frames import read_file
-from netns import Namespace
 from scripted import Load, Scripted, place, server_context, sink_text
 from tap import REPOSITORY, Tap, binary, replay, stop_balanced
 
@@ -27,22 +25,9 @@ REASONS = ("failed_connect", "failed_handshake", "ended_closed", "ended_timeout"
 
 
 @pytest.fixture(scope="module")
-def certificates(session_folder):
-    return Certificates(session_folder / "certificates")
-
-
-@pytest.fixture(scope="module")
-def space():
-    with Namespace() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def capture(session_folder):
     """4,000 messages."""
-    path = session_folder / "collectors.pcap"
-    path.write_bytes(captures.pcap(captures.ETHERNET, captures.large_ethernet(2000)))
-    return path
+    return captures.write_large(session_folder / "collectors.pcap", 2000)
 
 
 def tls_of(kind, certificates, **words):

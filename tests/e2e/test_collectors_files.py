@@ -11,7 +11,6 @@ import pytest
 import captures
 from collectors import wait_until
 from frames import read_file
-from netns import Namespace
 from scripted import Load
 from tap import Tap, replay, stop_balanced
 
@@ -19,17 +18,9 @@ LIVE = pytest.mark.needs("root", "namespaces", "bpf")
 
 
 @pytest.fixture(scope="module")
-def space():
-    with Namespace() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def capture(session_folder):
     """20,000 messages, two million bytes of frames and more."""
-    path = session_folder / "files.pcap"
-    path.write_bytes(captures.pcap(captures.ETHERNET, captures.large_ethernet(10000)))
-    return path
+    return captures.write_large(session_folder / "files.pcap", 10000)
 
 
 def finished(result):

@@ -8,25 +8,12 @@ import time
 
 import pytest
 
-from certificates import Certificates
 from collectors import wait_until
-from netns import Namespace
 from scripted import Load, Scripted, place, server_context, sink_text
 from tap import REPOSITORY, binary, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 TALK = REPOSITORY / "tests" / "data" / "talk-ethernet.pcap"
-
-
-@pytest.fixture(scope="module")
-def space():
-    with Namespace() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def certificates(session_folder):
-    return Certificates(session_folder / "certificates-spool")
 
 
 def spooled_sink(kind, where, folder, *options):

@@ -37,6 +37,22 @@ USAGE = (
     (["--format", "xml", "-"], "xml"),
     (["--query-timeout", "0", "-"], "query-timeout"),
     (["--max-queries", "-1", "-"], "max-queries"),
+    (["-", "ful"], "did you mean full?"),
+    (["-", "Full"], "did you mean full?"),
+    (["dnstap.sock"], "./dnstap.sock"),
+    (["tcp://::1:6000"], "tcp://[::1]:6000"),
+    (["/tmp/a", "unix:///tmp/a"], "twice"),
+    (["--with-query", "-"], "full"),
+    (["--format", "json", "/tmp/a"], "--format"),
+    (["--tls-ca", "/etc/ssl/certs", "tcp://127.0.0.1"], "--tls-ca"),
+    (["--tls-no-verify", "-"], "--tls-no-verify"),
+    (["--spool", "/tmp/spool", "-"], "--spool"),
+    (["--local", "10.0.0.1/8", "-"], "10.0.0.0/8"),
+    (["-r", "x.pcap", "-r", "y.pcap", "-"], "twice"),
+    (["--ring-size", "3M", "-"], "3M"),
+    (["-i", "", "-"], "''"),
+    (["--check-config"], "--config"),
+    (["--config", "/no/such/file", "-"], "/no/such/file"),
 )
 
 
@@ -106,6 +122,80 @@ def test_file_that_cannot_be_written(target):
     said = [line for line in done.stderr.splitlines()
             if line.startswith("dnstap-bpf: ") and target in line]
     assert len(said) == 1, done.stderr
+
+
+def test_interface_is_looked_for_before_privileges(readable_program):
+    """A wrong name is told to a user who may not tap at all, too."""
+    done = run("-i", "nosuch0", "-", program=readable_program, nobody=True)
+    check_one_line(done, 1, "nosuch0")
+
+
+@pytest.mark.parametrize("target", ("/etc/passwd", "/"))
+def test_path_that_is_no_socket(target):
+    """It would be tried again for ever."""
+    check_one_line(run("-r", DATA / "talk-raw.pcap", target), 1,
+                   f"{target}: it exists and is not a Unix socket")
+
+
+def test_tls_file_that_cannot_be_read(folder):
+    """The CA's file is named, not the collector."""
+    done = run("-r", DATA / "talk-raw.pcap", "tls://localhost", "--tls-ca", folder / "no.pem")
+    check_one_line(done, 1, f"{folder}/no.pem: No such file")
+    assert "write to" not in done.stderr
+
+
+def test_ledger_that_is_a_folder(folder):
+    """Refused before anything is done, not at the end."""
+    done = run("-r", DATA / "talk-raw.pcap", f"file://{folder}/x.fstrm", "--ledger", folder)
+    check_one_line(done, 1, f"{folder}: Is a directory")
+    assert not (folder / "x.fstrm").exists()
+
+
+def test_replay_without_a_match(folder):
+    """What may be wrong is said; it is no failure."""
+    done = run("-r", DATA / "talk-raw.pcap", "--port", 5353, f"file://{folder}/x.fstrm")
+    assert done.returncode == 0, done.stderr
+    assert "is on port 5353: is DNS on another one there (--port), or encrypted?" in done.stderr
+    assert "is on port" not in run("-r", DATA / "talk-raw.pcap", "-").stderr
+
+
+def configuration(folder, *lines):
+    path = folder / "dnstap-bpf.yaml"
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+def test_check_config(folder):
+    """Every fault with file, line and key, and status 2; one line and 0 when there is none."""
+    path = configuration(folder, "port: 0", "sinks:", "  - udp://h", "odd: 1", "tls-ca: /x")
+    done = run("--check-config", "--config", path)
+    assert done.returncode == 2 and done.stdout == ""
+    said = [line.removeprefix("dnstap-bpf: error: ") for line in done.stderr.splitlines()]
+    assert [line.split(": ")[:2] for line in said] == [
+        [f"{path}:1", "port"], [f"{path}:3", "sinks"], [f"{path}:4", "odd"]]
+    path = configuration(folder, "port: 5353", "tls-ca: /x", "sinks: /tmp/a")
+    done = run("--check-config", "--config", path)
+    check_one_line(done, 2, f"{path}:2: tls-ca: does not apply")
+    path = configuration(folder, "port: 5353", "sinks: /tmp/a")
+    done = run("--check-config", "--config", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"{path}: no fault found"]
+
+
+def test_config(folder):
+    """The file's sinks and options; the command line wins; one line for a fault."""
+    path = configuration(folder, "port: 5353", f"sinks: file://{folder}/x.fstrm full",
+                         f"ledger: {folder}/ledger.json")
+    capture = DATA / "talk-raw.pcap"
+    done = run("-r", capture, "--config", path)
+    assert done.returncode == 0 and frames.read_file(folder / "x.fstrm") == []
+    assert (folder / "ledger.json").exists()
+    done = run("-r", capture, "--config", path, "--port", 53, f"file://{folder}/y.fstrm")
+    assert done.returncode == 0 and len(frames.read_file(folder / "y.fstrm")) == 42
+    assert frames.read_file(folder / "x.fstrm") == []
+    path = configuration(folder, "role: king", f"sinks: file://{folder}/z.fstrm full")
+    check_one_line(run("-r", capture, "--config", path), 2, f"{path}:1: role: king: give one of")
+    assert not (folder / "z.fstrm").exists()
 
 
 @pytest.mark.needs("root", "bpf")

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Templates of the extra field. */
-#include <net/if.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +11,32 @@
 #include "agent/extra.h"
 
 static char error[EXTRA_ERROR_MAX];
+static const char *eth = "eth0"; /* the name of interface 2 of namespace 0 */
+
+static const char *interface_name(const void *arg, uint16_t tap, uint32_t ifindex)
+{
+	(void)arg;
+	if (ifindex == 1)
+		return "lo";
+	if (ifindex == 2)
+		return tap ? "inner" : eth;
+	return "";
+}
+
+static const char *netns_name(const void *arg, uint16_t tap)
+{
+	(void)arg;
+	return tap ? "web" : "";
+}
+
+static const char *container_name(const void *arg, uint16_t tap)
+{
+	(void)arg;
+	return tap ? "0123abcd" : "";
+}
+
+static const struct extra_names names = {
+	.interface = interface_name, .netns = netns_name, .container = container_name};
 
 static void assert_text(const char *template, struct origin origin, const char *expected)
 {
@@ -19,6 +44,7 @@ static void assert_text(const char *template, struct origin origin, const char *
 	struct bytes text;
 
 	assert_int_equal(extra_new(template, &e, error), 0);
+	extra_set_names(e, &names);
 	text = extra_format(e, &origin);
 	assert_int_equal(text.len, strlen(expected));
 	assert_memory_equal(text.at, expected, text.len);
@@ -27,7 +53,8 @@ static void assert_text(const char *template, struct origin origin, const char *
 
 static void test_placeholders(void **state)
 {
-	struct origin lo = {.ifindex = if_nametoindex("lo")}, tagged = {.vlan = 42};
+	struct origin lo = {.ifindex = 1}, tagged = {.vlan = 42};
+	struct origin inner = {.ifindex = 2, .tap = 3};
 
 	assert_text("site=1", lo, "site=1");
 	assert_text("if={interface};vlan={vlan}", lo, "if=lo;vlan=");
@@ -35,6 +62,37 @@ static void test_placeholders(void **state)
 	assert_text("{interface}", tagged, "");
 	assert_text("{{{vlan}}}", tagged, "{42}");
 	assert_text("", lo, "");
+	assert_text("{netns}/{interface}/{container}", inner, "web/inner/0123abcd");
+	assert_text("{netns}/{interface}/{container}", lo, "/lo/");
+	(void)state;
+}
+
+static void assert_format(struct extra *e, struct origin origin, const char *expected)
+{
+	struct bytes text = extra_format(e, &origin);
+
+	assert_int_equal(text.len, strlen(expected));
+	assert_memory_equal(text.at, expected, text.len);
+}
+
+/* The same index in two namespaces, and one that gets another name. */
+static void test_names(void **state)
+{
+	struct origin own = {.ifindex = 2}, other = {.ifindex = 2, .tap = 1};
+	struct extra *e;
+
+	assert_int_equal(extra_new("{interface}", &e, error), 0);
+	assert_format(e, own, "");
+	extra_set_names(e, &names);
+	assert_format(e, own, "eth0");
+	assert_format(e, other, "inner");
+	assert_format(e, own, "eth0");
+	eth = "wan0";
+	extra_forget(e);
+	assert_format(e, own, "wan0");
+	eth = "eth0";
+	extra_free(e);
+	extra_forget(NULL);
 	(void)state;
 }
 
@@ -74,6 +132,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_placeholders),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bound),
 	};

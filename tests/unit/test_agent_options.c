@@ -11,7 +11,7 @@
 
 #include "agent/options.h"
 
-enum { WORDS_MAX = 80 };
+enum { WORDS_MAX = 300 };
 
 static char error[OPTIONS_ERROR_MAX];
 static struct options options;
@@ -105,7 +105,7 @@ static void test_numbers(void **state)
 	assert_refused("--query-timeout 0 -", "--query-timeout 0");
 	assert_refused("--query-timeout 3601 -", "3600");
 	assert_refused("--max-queries 16777217 -", "16777216");
-	assert_refused("--ring-size 3M -", "power of two");
+	assert_refused("--ring-size 3M -", "3M: give a power of two");
 	assert_refused("--ring-size 1K -", "from 262144");
 	assert_refused("--ring-size 8T -", "8T");
 	assert_refused("--queue-size 20000000000G -", "queue-size");
@@ -128,7 +128,152 @@ static void test_refusals(void **state)
 	assert_refused("http://host", "http://host");
 	assert_refused("tcp://host:0", "tcp://host:0");
 	assert_refused("tcp://host:70000", "tcp://host:70000");
-	assert_refused("-r x -i lo -", "do not go with");
+	assert_refused("-r x -i lo -", "--interface does not go with -r");
+	assert_refused("-r x --metrics 9617 -", "--metrics does not go with -r");
+	assert_refused("-r x -r y -", "--read is given twice");
+	assert_refused("--interface= -", "--interface ''");
+	assert_refused("--interface=a/b -", "no interface's name");
+	assert_refused("--spool= /s", "give a folder");
+	(void)state;
+}
+
+/* What a careless hand writes for a sink. */
+static void test_sink_words(void **state)
+{
+	static const char *const nearly[] = {"ful", "Full", "FULL", "fulll", "fll"};
+	char line[64];
+
+	for (size_t i = 0; i < sizeof(nearly) / sizeof(nearly[0]); i++) {
+		snprintf(line, sizeof(line), "- %s", nearly[i]);
+		assert_refused(line, "did you mean full?");
+		assert_non_null(strstr(error, "./"));
+	}
+	assert_refused("- sock", "./sock");
+	assert_refused("/s unix:///s", "named twice: it is /s");
+	assert_refused("tcp://h tcp://h:6000?queue=1M full", "named twice");
+	assert_refused("tcp://::1:6000", "tcp://[::1]:6000");
+	assert_refused("tcp://::1", "tcp://[::1]:6000");
+	assert_refused("tls://2001:db8::1:7000", "tls://[2001:db8::1]:7000");
+	assert_refused("tcp://2001:db8::1:53", "tcp://[2001:db8::1:53]:6000");
+	assert_refused("tcp://2001:db8:1:2:3:4:5:6:6000", "tcp://[2001:db8:1:2:3:4:5:6]:6000");
+	assert_int_equal(parse("./full tcp://h tls://h tcp://h:1 file:///s /s"), 0);
+	(void)state;
+}
+
+/* What would be ignored without a word is refused. */
+static void test_what_does_not_apply(void **state)
+{
+	assert_refused("--with-query /s", "no sink has the word full");
+	assert_refused("--format json /s", "the sink -");
+	assert_refused("--tls-ca /x tcp://h", "--tls-ca does not apply");
+	assert_refused("--tls-cert /x tcp://h", "--tls-cert does not apply");
+	assert_refused("--tls-no-verify tcp://h", "--tls-no-verify does not apply");
+	assert_refused("--spool /x file:///f", "--spool does not apply");
+	assert_refused("--spool-size 1G /s", "there is no --spool");
+	assert_int_equal(parse("--with-query --format text --tls-no-verify --spool /x "
+			       "--spool-size 1G - full tls://h"),
+		0);
+	assert_int_equal(parse("--spool-size 1G /s?spool=/x"), 0);
+	assert_refused("--check-config -", "--config");
+	(void)state;
+}
+
+static void test_filters(void **state)
+{
+	assert_int_equal(parse("--client-net 192.0.2.0/24 --client-net ::1 --server-net 10.0.0.1 "
+			       "--sample 100 --type AUTH_QUERY --type tool_response --name . "
+			       "--name example.com. --rcode nxdomain --rcode BADCOOKIE "
+			       "--rcode 4095 --anonymise 24,48 -"),
+		0);
+	assert_int_equal(options.client_count, 2);
+	assert_int_equal(options.clients[0].len, 24);
+	assert_int_equal(options.clients[1].family, FAMILY_IPV6);
+	assert_int_equal(options.server_count, 1);
+	assert_int_equal(options.sample, 100);
+	assert_int_equal(options.types, 1U << 1 | 1U << 12);
+	assert_int_equal(options.name_count, 2);
+	assert_true(options.rcodes.any_given);
+	assert_int_equal(options.rcodes.bits[0], 1 << 3);
+	assert_int_equal(options.rcodes.bits[2], 1 << 7);
+	assert_int_equal(options.rcodes.bits[511], 1 << 7);
+	assert_int_equal(options.anonymise_v4, 24);
+	assert_int_equal(options.anonymise_v6, 48);
+	assert_int_equal(parse("--anonymise 0,0 -"), 0);
+	assert_refused("--sample 0 -", "from 1");
+	assert_refused("--type AUTH -", "_QUERY");
+	assert_refused("--rcode 4096 -", "4095");
+	assert_refused("--rcode NXD -", "NXDOMAIN");
+	assert_refused("--anonymise 24 -", "24,48");
+	assert_refused("--anonymise 33,48 -", "1 to 32");
+	assert_refused("--anonymise 24,0 -", "1 to 32");
+	assert_refused("--name a..b -", "domain name");
+	assert_refused("--name .a -", "domain name");
+	assert_refused("--name a\\ -", "domain name");
+	assert_refused("--local 10.0.0.1/8 -", "10.0.0.0/8");
+	assert_refused("--client-net fe80::1/10 -", "fe80::/10");
+	assert_refused("--server-net 10.0.0.0/33 -", "192.0.2.0/24");
+	(void)state;
+}
+
+static void test_names_have_their_lengths(void **state)
+{
+	char line[600], label[65];
+
+	memset(label, 'a', 63);
+	label[63] = '\0';
+	snprintf(line, sizeof(line), "--name %s.%s.%s.%.61s -", label, label, label, label);
+	assert_int_equal(parse(line), 0); /* 255 octets on the wire, RFC 1035 3.1 */
+	snprintf(line, sizeof(line), "--name %s.%s.%s.%.62s -", label, label, label, label);
+	assert_refused(line, "domain name");
+	snprintf(line, sizeof(line), "--name %sa -", label);
+	assert_refused(line, "domain name");
+	snprintf(line, sizeof(line), "--name %.59s\\.\\065\\\\b -", label);
+	assert_int_equal(parse(line), 0);
+	(void)state;
+}
+
+static void test_agent(void **state)
+{
+	assert_int_equal(
+		parse("--netns all --netns 17 --metrics [::1]:9617 --user me --confine log -"), 0);
+	assert_int_equal(options.netns_count, 2);
+	assert_string_equal(options.metrics, "[::1]:9617");
+	assert_int_equal(options.confine, CONFINE_LOG);
+	assert_int_equal(parse("--metrics 9617 -"), 0);
+	assert_refused("--metrics 0 -", "give a port");
+	assert_refused("--metrics ::1:9617 -", "[::1]:9617");
+	assert_refused("--metrics host:9617 -", "give a port");
+	assert_refused("--confine maybe -", "on, log, off");
+	(void)state;
+}
+
+/* Who writes the manual finds each option once, with what the parser knows of it. */
+static void test_walk(void **state)
+{
+	struct options_info info;
+	size_t i, ranged = 0;
+
+	for (i = 0; options_walk(i, &info); i++) {
+		assert_non_null(info.name);
+		assert_true(strlen(info.help) > 3);
+		assert_true(info.argument || !info.ranged);
+		ranged += info.ranged;
+		if (!strcmp(info.name, "queue-size")) {
+			assert_string_equal(info.initial, "16M");
+			assert_true(info.sized);
+			assert_int_equal(info.minimum, SINK_QUEUE_MIN);
+		}
+		if (!strcmp(info.name, "role")) {
+			assert_string_equal(info.initial, "auto");
+			assert_string_equal(info.choices[1], "auth");
+		}
+		if (!strcmp(info.name, "interface"))
+			assert_true(info.repeatable && info.in_file && info.letter == 'i');
+		if (!strcmp(info.name, "config"))
+			assert_false(info.in_file);
+	}
+	assert_in_range(i, 40, 60);
+	assert_in_range(ranged, 8, 20);
 	(void)state;
 }
 
@@ -142,23 +287,36 @@ static void test_bounds(void **state)
 	line[0] = '\0';
 	for (int i = 0; i <= OPTIONS_PORTS_MAX; i++)
 		snprintf(line + strlen(line), sizeof(line) - strlen(line), "--port=%d ", i + 1);
-	assert_refused(line, "at most 64 ports");
+	assert_refused(line, "at most 64 times");
+	for (line[0] = '\0'; strlen(line) < sizeof(line) - 20;)
+		strcat(line, "--port=53 ");
+	strcat(line, "-");
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(options.port_count, 1);
 	(void)state;
 }
 
 /* The usage text is to fit on one screen. */
 static void test_usage_length(void **state)
 {
-	char text[8192];
+	struct options_info info;
+	char text[8192], name[64];
 	FILE *to = fmemopen(text, sizeof(text), "w");
 	int lines = 0;
 
 	assert_non_null(to);
 	options_usage(to);
 	fclose(to);
-	for (const char *at = text; (at = strchr(at, '\n')); at++)
+	for (const char *at = text, *end; (end = strchr(at, '\n')); at = end + 1) {
+		assert_in_range(end - at, 0, 100);
 		lines++;
+	}
 	assert_in_range(lines, 20, 40);
+	for (size_t i = 0; options_walk(i, &info); i++) {
+		snprintf(name, sizeof(name), "--%s%s%s", info.name, info.argument ? " " : "",
+			info.argument ? info.argument : "");
+		assert_non_null(strstr(text, name));
+	}
 	(void)state;
 }
 
@@ -171,6 +329,12 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_sink_words),
+		cmocka_unit_test(test_what_does_not_apply),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_names_have_their_lengths),
+		cmocka_unit_test(test_agent),
+		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_usage_length),
 	};
 

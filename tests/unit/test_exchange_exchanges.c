@@ -1,142 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <netinet/in.h>
-
-#include "base/clock.h"
-#include "exchange/exchanges.h"
-
-enum { NO_QUESTION = -1, TIMEOUT_S = 30 };
-#define TIMEOUT (TIMEOUT_S * NS_PER_SECOND)
-
-static struct ledger ledger;
-static struct exchanges *x;
-
-static int set_up(void **state)
-{
-	(void)state;
-	memset(&ledger, 0, sizeof(ledger));
-	x = exchanges_new(1000, TIMEOUT, &ledger);
-	return x ? 0 : -1;
-}
-
-static void assert_balance(void)
-{
-	assert_int_equal(ledger.queries, ledger.queries_answered + ledger.queries_unanswered +
-			ledger.queries_retried + ledger.queries_evicted + exchanges_pending(x));
-	assert_int_equal(ledger.responses, ledger.responses_matched);
-	assert_int_equal(ledger.responses_unmatched, 0);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	assert_balance();
-	exchanges_drain(x);
-	assert_int_equal(exchanges_pending(x), 0);
-	assert_true(exchanges_next_expiry(x) == UINT64_MAX);
-	assert_balance();
-	exchanges_free(x);
-	return 0;
-}
-
-/* The query's flow of a client, over UDP (even numbers) or TCP (odd ones). */
-static struct flow query_flow(unsigned client)
-{
-	struct flow flow;
-
-	memset(&flow, 0, sizeof(flow));
-	flow.family = FAMILY_IPV6;
-	flow.protocol = client & 1 ? IPPROTO_TCP : IPPROTO_UDP;
-	flow.src_port = 40000;
-	flow.dst_port = 53;
-	memcpy(flow.src, &client, sizeof(client));
-	flow.dst[15] = 0x35;
-	return flow;
-}
-
-/* A message with the question "<name>.example", type A; a name of NO_QUESTION has none. */
-struct message {
-	uint8_t bytes[64];
-	struct dns dns;
-};
-
-static struct message make(uint16_t id, int name, uint16_t type)
-{
-	struct message m = {.bytes = {0}};
-
-	m.dns.id = id;
-	if (name == NO_QUESTION)
-		return m;
-	memcpy(m.bytes, "\4n000\7example", 13);
-	for (int i = 4; i >= 2; i--, name /= 10)
-		m.bytes[i] = (uint8_t)('0' + name % 10);
-	m.bytes[14] = (uint8_t)(type >> 8);
-	m.bytes[15] = (uint8_t)type;
-	m.bytes[17] = 1;
-	m.dns.qdcount = 1;
-	m.dns.qname_len = 14;
-	m.dns.qtype = type;
-	m.dns.qclass = 1;
-	return m;
-}
-
-static void send_query(unsigned client, struct message m, uint64_t time)
-{
-	struct flow flow = query_flow(client);
-	struct exchange_query q = {.time = time, .wall = time + 7, .role = ROLE_AUTH};
-
-	if (m.dns.qdcount)
-		m.dns.qname = m.bytes;
-	exchanges_query(x, &flow, &m.dns, &q);
-	assert_balance();
-}
-
-static bool respond_at(
-	unsigned client, struct message m, uint64_t now, uint8_t rcode, uint64_t *ret_time)
-{
-	struct flow query = query_flow(client), flow = flow_reversed(&query);
-	struct exchange_query q;
-	bool matched;
-
-	if (m.dns.qdcount)
-		m.dns.qname = m.bytes;
-	m.dns.qr = true;
-	m.dns.rcode = rcode;
-	matched = exchanges_response(x, &flow, &m.dns, now, &q);
-	if (matched) {
-		assert_true(q.wall == q.time + 7);
-		assert_int_equal(q.role, ROLE_AUTH);
-		*ret_time = q.time;
-	}
-	assert_balance();
-	return matched;
-}
-
-/* The time of the query that the response finds; 0: none (queries here begin at 1). */
-static uint64_t respond(unsigned client, struct message m, uint8_t rcode)
-{
-	uint64_t time = 0;
-
-	respond_at(client, m, 1000, rcode, &time);
-	return time;
-}
-
-static void query(unsigned client, uint16_t id, int name, uint64_t time)
-{
-	send_query(client, make(id, name, 1), time);
-}
-
-static uint64_t answer(unsigned client, uint16_t id, int name)
-{
-	return respond(client, make(id, name, 1), DNS_RCODE_NOERROR);
-}
+/* Which query a response answers, and what becomes of those that nothing answers. */
+#include "exchange_exchanges_room.h"
 
 static void test_pair(void **state)
 {
@@ -396,103 +260,6 @@ static void test_connection_end_leaves_udp(void **state)
 	assert_int_equal(answer(2, 7, 1), 100);
 }
 
-static void test_transfer(void **state)
-{
-	struct flow flow = query_flow(3);
-
-	(void)state;
-	for (uint16_t type = DNS_TYPE_IXFR; type <= DNS_TYPE_AXFR; type++) {
-		send_query(3, make(7, 1, type), 100);
-		assert_int_equal(respond(3, make(7, 1, type), 0), 100);
-		assert_int_equal(exchanges_pending(x), 0);
-		for (int i = 0; i < 1000; i++)
-			assert_int_equal(
-				respond(3, make(7, i & 1 ? NO_QUESTION : 1, type), 0), 100);
-		assert_int_equal(respond(3, make(8, NO_QUESTION, 0), 0), 0);
-		exchanges_connection_end(x, &flow);
-		assert_int_equal(respond(3, make(7, 1, type), 0), 0);
-	}
-	assert_int_equal(ledger.queries_answered, 2);
-	assert_int_equal(ledger.queries_unanswered, 0);
-	assert_int_equal(ledger.responses_matched, 2002);
-}
-
-static void test_transfer_lives_while_it_goes_on(void **state)
-{
-	uint64_t now = 100, time;
-
-	(void)state;
-	send_query(3, make(7, 1, DNS_TYPE_AXFR), now);
-	for (int i = 0; i < 10; i++) {
-		now += TIMEOUT - 1;
-		exchanges_expire(x, now);
-		assert_true(respond_at(3, make(7, 1, DNS_TYPE_AXFR), now, 0, &time));
-		assert_true(time == 100);
-	}
-	assert_true(exchanges_next_expiry(x) == now + TIMEOUT);
-	exchanges_expire(x, now + TIMEOUT);
-	assert_true(exchanges_next_expiry(x) == UINT64_MAX);
-	assert_int_equal(ledger.queries_unanswered, 0);
-}
-
-static void test_transfer_does_not_keep_others_alive(void **state)
-{
-	uint64_t time;
-
-	(void)state;
-	send_query(3, make(7, 1, DNS_TYPE_AXFR), 100);
-	query(2, 7, 1, 200);
-	assert_true(respond_at(3, make(7, 1, DNS_TYPE_AXFR), TIMEOUT, 0, &time));
-	exchanges_expire(x, 200 + TIMEOUT);
-	assert_int_equal(exchanges_pending(x), 0);
-	assert_int_equal(ledger.queries_unanswered, 1);
-	assert_int_equal(respond(3, make(7, NO_QUESTION, 0), 0), 100);
-}
-
-static void test_transfer_refused(void **state)
-{
-	(void)state;
-	send_query(3, make(7, 1, DNS_TYPE_AXFR), 100);
-	assert_int_equal(respond(3, make(7, 1, DNS_TYPE_AXFR), DNS_RCODE_REFUSED), 100);
-	assert_int_equal(respond(3, make(7, 1, DNS_TYPE_AXFR), DNS_RCODE_REFUSED), 0);
-	assert_true(exchanges_next_expiry(x) == UINT64_MAX);
-}
-
-static void test_transfer_over_udp_has_one_response(void **state)
-{
-	(void)state;
-	send_query(2, make(7, 1, DNS_TYPE_IXFR), 100);
-	assert_int_equal(respond(2, make(7, NO_QUESTION, 0), 0), 0);
-	assert_int_equal(respond(2, make(7, 1, DNS_TYPE_IXFR), 0), 100);
-	assert_int_equal(respond(2, make(7, 1, DNS_TYPE_IXFR), 0), 0);
-}
-
-static void test_transfer_id_used_again(void **state)
-{
-	(void)state;
-	send_query(3, make(7, 1, DNS_TYPE_AXFR), 100);
-	assert_int_equal(respond(3, make(7, 1, DNS_TYPE_AXFR), 0), 100);
-	send_query(3, make(7, 1, DNS_TYPE_AXFR), 200);
-	assert_int_equal(exchanges_pending(x), 1);
-	assert_int_equal(respond(3, make(7, 1, DNS_TYPE_AXFR), 0), 200);
-	assert_int_equal(ledger.queries_answered, 2);
-}
-
-/* A full table of transfers that go on is no loss, and the next query has room. */
-static void test_transfers_are_given_up_uncounted(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < 1000; i++) {
-		send_query(2 * i + 1, make(7, 1, DNS_TYPE_AXFR), 100 + i);
-		assert_true(respond(2 * i + 1, make(7, 1, DNS_TYPE_AXFR), 0));
-	}
-	query(2, 7, 1, 5000);
-	assert_int_equal(ledger.queries_evicted, 0);
-	assert_int_equal(exchanges_pending(x), 1);
-	assert_int_equal(respond(1, make(7, 1, DNS_TYPE_AXFR), 0), 0);
-	assert_int_equal(respond(3, make(7, 1, DNS_TYPE_AXFR), 0), 101);
-}
-
 /* Anything in any order on few keys: send_query and respond_at assert that the ledger balances. */
 static void test_random_operations(void **state)
 {
@@ -535,8 +302,6 @@ static void test_random_operations(void **state)
 		ledger.queries_retried && ledger.queries_evicted);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,13 +322,6 @@ int main(void)
 		TEST(test_expects),
 		TEST(test_connection_end),
 		TEST(test_connection_end_leaves_udp),
-		TEST(test_transfer),
-		TEST(test_transfer_lives_while_it_goes_on),
-		TEST(test_transfer_does_not_keep_others_alive),
-		TEST(test_transfer_refused),
-		TEST(test_transfer_over_udp_has_one_response),
-		TEST(test_transfer_id_used_again),
-		TEST(test_transfers_are_given_up_uncounted),
 		TEST(test_random_operations),
 	};
 

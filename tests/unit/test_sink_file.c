@@ -1,30 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The sinks that have no collector: a file, a FIFO, a device, lines on standard output. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
+/* The sinks that write to a path: a file, a FIFO, a device. */
 #include <errno.h>
 #include <fcntl.h>
 #include <fstrm.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "sink/sink.h"
+#include "test_sink_room.h"
 
 static char directory[] = "/tmp/test-sink-file-XXXXXX";
 
@@ -34,27 +21,6 @@ static const char *in_directory(const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	return path;
-}
-
-static const struct sink_options live = {.queue_size = SINK_QUEUE_DEFAULT, .failure_fd = -1};
-static char error[512];
-
-static int try_sink(const char *text, const struct sink_options *options, struct sink **ret)
-{
-	struct sink_url url;
-
-	error[0] = 0;
-	assert_int_equal(sink_url_parse(text, &url, error, sizeof(error)), 0);
-	return sink_new(&url, options, ret, error, sizeof(error));
-}
-
-static struct sink *open_sink(const char *text, const struct sink_options *options)
-{
-	struct sink *sink;
-
-	if (try_sink(text, options, &sink))
-		fail_msg("%s", error);
-	return sink;
 }
 
 static struct sink *open_file(const char *name, const struct sink_options *options)
@@ -67,45 +33,17 @@ static struct sink *open_file(const char *name, const struct sink_options *optio
 
 static void offer(struct sink *sink, uint64_t from, uint64_t upto)
 {
-	uint8_t frame[2000];
-
-	memset(frame, 0x5a, sizeof(frame));
-	for (uint64_t n = from; n < upto; n++) {
-		memcpy(frame, &n, sizeof(n));
-		sink_offer(sink, frame, sizeof(n) + n * 7919 % (sizeof(frame) - sizeof(n)));
-	}
-	sink_flush(sink);
-}
-
-static struct sink_counts counts_of(const struct sink *sink)
-{
-	struct sink_counts c;
-
-	sink_read_counts(sink, &c);
-	assert_int_equal(c.offered, c.confirmed + c.unconfirmed + c.written + c.queued +
-					    c.lost_queue_full + c.lost_undelivered);
-	return c;
-}
-
-static struct sink_counts stopped(struct sink *sink, uint64_t within_ms)
-{
-	uint64_t began = clock_monotonic();
-
-	sink_stop(sink);
-	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, within_ms);
-	assert_int_equal(counts_of(sink).queued, 0);
-	assert_int_equal(counts_of(sink).written, 0);
-	return counts_of(sink);
+	offer_frames(sink, from, upto, 2000);
 }
 
 static bool written(const struct sink *sink, uint64_t frames, uint64_t ms)
 {
 	uint64_t end = clock_monotonic() + ms * NS_PER_MS;
 
-	while (counts_of(sink).written + counts_of(sink).confirmed < frames &&
+	while (balanced(sink).written + balanced(sink).confirmed < frames &&
 		clock_monotonic() < end)
 		usleep(200);
-	return counts_of(sink).written + counts_of(sink).confirmed >= frames;
+	return balanced(sink).written + balanced(sink).confirmed >= frames;
 }
 
 /* The frames from number `from` on, read by libfstrm; *ret_whole: the stream ended with STOP. */
@@ -265,7 +203,7 @@ static void a_full_disk_keeps_the_file_whole_and_goes_on(void **state)
 	sink = open_sink(text, &live);
 	offer(sink, 0, 400);
 	usleep(200000);
-	before = counts_of(sink).written;
+	before = balanced(sink).written;
 	assert_in_range(before, 100, 399);
 	assert_int_equal(read_back(file, 0, &whole), before);
 	assert_false(sink_failed(sink));
@@ -306,7 +244,7 @@ static void a_fifo_waits_for_its_reader(void **state)
 	sink = open_file("fifo", &live);
 	offer(sink, 0, 1000);
 	usleep(30000);
-	assert_int_equal(counts_of(sink).queued, 1000);
+	assert_int_equal(balanced(sink).queued, 1000);
 	assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
 	assert_true(written(sink, 1000, 2000));
 	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 1000);
@@ -318,149 +256,6 @@ static void a_fifo_waits_for_its_reader(void **state)
 	sink = open_file("fifo", &live);
 	offer(sink, 0, 10);
 	assert_int_equal(stopped(sink, 500).lost_undelivered, 10);
-	sink_free(sink);
-}
-
-/* Standard output is a pipe while the sink lives; the pipe's reading end is returned. */
-struct redirected {
-	int saved, reader;
-};
-
-static struct redirected redirect(void)
-{
-	struct redirected r;
-	int ends[2];
-
-	fflush(stdout);
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	r.saved = dup(STDOUT_FILENO);
-	r.reader = ends[0];
-	dup2(ends[1], STDOUT_FILENO);
-	close(ends[1]);
-	return r;
-}
-
-static void restore(const struct redirected *r)
-{
-	dup2(r->saved, STDOUT_FILENO);
-	close(r->saved);
-}
-
-static bool readable(int fd, int ms)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	return poll(&p, 1, ms) == 1;
-}
-
-static void lines_go_out_at_once_and_as_they_are(void **state)
-{
-	struct redirected r = redirect();
-	struct sink *sink = open_sink("-", &live);
-	char got[64] = "";
-
-	(void)state;
-	restore(&r);
-	sink_offer(sink, "one\n", 4);
-	sink_offer(sink, "two\n", 4);
-	sink_flush(sink);
-	assert_true(readable(r.reader, 50));
-	usleep(10000);
-	assert_int_equal(read(r.reader, got, sizeof(got)), 8);
-	assert_string_equal(got, "one\ntwo\n");
-	assert_int_equal(counts_of(sink).confirmed, 2);
-	stopped(sink, 500);
-	sink_free(sink);
-	close(r.reader);
-}
-
-#define LINE "%u %080u\n"
-
-static void offer_lines(struct sink *sink, unsigned int lines)
-{
-	char line[128];
-
-	for (unsigned int n = 0; n < lines; n++)
-		sink_offer(sink, line, (size_t)snprintf(line, sizeof(line), LINE, n, n));
-	sink_flush(sink);
-}
-
-static void a_reader_that_pauses_loses_no_byte(void **state)
-{
-	struct redirected r = redirect();
-	struct sink *sink = open_sink("-", &live);
-	FILE *in = fdopen(r.reader, "r");
-	char line[128], want[128];
-
-	(void)state;
-	restore(&r);
-	offer_lines(sink, 20000);
-	usleep(100000);
-	for (unsigned int n = 0; n < 20000; n++) {
-		snprintf(want, sizeof(want), LINE, n, n);
-		assert_non_null(fgets(line, sizeof(line), in));
-		assert_string_equal(line, want);
-		if (n % 5000 == 0)
-			usleep(20000);
-	}
-	assert_int_equal(stopped(sink, 500).confirmed, 20000);
-	sink_free(sink);
-	fclose(in);
-}
-
-static void a_reader_that_stopped_does_not_hold_up_the_exit(void **state)
-{
-	struct redirected r = redirect();
-	struct sink *sink = open_sink("-", &live);
-	struct sink_counts c;
-
-	(void)state;
-	restore(&r);
-	offer_lines(sink, 20000);
-	c = stopped(sink, SINK_STOP_MS + 300);
-	assert_true(c.confirmed > 0 && c.lost_undelivered > 0);
-	assert_int_equal(c.confirmed + c.lost_undelivered, 20000);
-	sink_free(sink);
-	close(r.reader);
-}
-
-static void a_closed_pipe_is_told_and_kills_nobody(void **state)
-{
-	(void)state;
-	/* closed while the sink has something to say, and while it has not */
-	for (int idle = 0; idle < 2; idle++) {
-		struct redirected r = redirect();
-		struct sink_options options = live;
-		struct sink *sink;
-
-		options.failure_fd = eventfd(0, EFD_CLOEXEC);
-		sink = open_sink("-", &options);
-		restore(&r);
-		close(r.reader);
-		if (!idle)
-			offer_lines(sink, 10);
-		assert_true(readable(options.failure_fd, 1000));
-		assert_true(sink_failed(sink));
-		offer_lines(sink, 10);
-		assert_int_equal(stopped(sink, 500).lost_undelivered, idle ? 10 : 20);
-		sink_free(sink);
-		close(options.failure_fd);
-	}
-}
-
-/* A replay that waits for room must not wait for a pipe that is closed. */
-static void a_replay_into_a_closed_pipe_ends(void **state)
-{
-	struct sink_options options = {
-		.queue_size = SINK_QUEUE_MIN, .failure_fd = -1, .wait_for_room = true};
-	struct redirected r = redirect();
-	struct sink *sink = open_sink("-", &options);
-
-	(void)state;
-	restore(&r);
-	close(r.reader);
-	offer_lines(sink, 50000);
-	assert_int_equal(stopped(sink, 500).offered, 50000);
 	sink_free(sink);
 }
 
@@ -491,11 +286,6 @@ int main(void)
 		cmocka_unit_test(devices_take_what_they_take),
 		cmocka_unit_test(a_full_disk_keeps_the_file_whole_and_goes_on),
 		cmocka_unit_test(a_fifo_waits_for_its_reader),
-		cmocka_unit_test(lines_go_out_at_once_and_as_they_are),
-		cmocka_unit_test(a_reader_that_pauses_loses_no_byte),
-		cmocka_unit_test(a_reader_that_stopped_does_not_hold_up_the_exit),
-		cmocka_unit_test(a_closed_pipe_is_told_and_kills_nobody),
-		cmocka_unit_test(a_replay_into_a_closed_pipe_ends),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);

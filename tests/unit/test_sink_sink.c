@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The sink against collectors of all manners, over real sockets; the good ones read by libfstrm. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "sink/retry.h"
-#include "sink/sink.h"
+#include "test_sink_room.h"
 #include "test_sink_collector.h"
 
 static char directory[] = "/tmp/test-sink-XXXXXX";
@@ -33,60 +20,12 @@ static const char *unix_path(char name)
 	return path;
 }
 
-static struct sink *open_sink(const char *text, const struct sink_options *options)
-{
-	static struct sink_url url;
-	struct sink *sink = NULL;
-	char error[512] = "";
-
-	if (sink_url_parse(text, &url, error, sizeof(error)) ||
-		sink_new(&url, options, &sink, error, sizeof(error)))
-		fail_msg("%s", error);
-	assert_string_equal(sink_url(sink)->text, text);
-	return sink;
-}
-
-static const struct sink_options live = {.queue_size = SINK_QUEUE_DEFAULT, .failure_fd = -1};
 static const struct sink_options replay = {
 	.queue_size = SINK_QUEUE_MIN, .failure_fd = -1, .wait_for_room = true};
 
 static void offer(struct sink *sink, uint64_t from, uint64_t upto)
 {
-	uint8_t frame[700];
-
-	memset(frame, 0x5a, sizeof(frame));
-	for (uint64_t n = from; n < upto; n++) {
-		memcpy(frame, &n, sizeof(n));
-		sink_offer(sink, frame, sizeof(n) + n * 7919 % (sizeof(frame) - sizeof(n)));
-		if (n % 64 == 63)
-			sink_flush(sink);
-	}
-	sink_flush(sink);
-}
-
-static struct sink_counts balanced(const struct sink *sink)
-{
-	struct sink_counts c;
-
-	sink_read_counts(sink, &c);
-	assert_int_equal(c.offered, c.confirmed + c.unconfirmed + c.written + c.queued +
-					    c.lost_queue_full + c.lost_undelivered);
-	assert_in_range(c.queued, 0, c.offered);
-	assert_in_range(c.written, 0, c.offered);
-	return c;
-}
-
-static struct sink_counts stopped(struct sink *sink, uint64_t within_ms)
-{
-	uint64_t began = clock_monotonic();
-	struct sink_counts c;
-
-	sink_stop(sink);
-	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, within_ms);
-	c = balanced(sink);
-	assert_int_equal(c.queued, 0);
-	assert_int_equal(c.written, 0);
-	return c;
+	offer_frames(sink, from, upto, 700);
 }
 
 /* What a person who reads the counts relies on, and that nothing came twice or out of order. */
@@ -508,7 +447,6 @@ static void queue_sizes_are_checked(void **state)
 	struct sink_options options = live;
 	struct sink_url url;
 	struct sink *sink;
-	char error[512];
 
 	(void)state;
 	assert_int_equal(sink_url_parse("/tmp/x", &url, error, sizeof(error)), 0);

@@ -30,7 +30,7 @@ static struct spool *open_spool(void)
 {
 	struct spool *spool = NULL;
 
-	if (spool_new(directory, &url, SINK_SPOOL_MIN, &spool, hint, sizeof(hint)))
+	if (spool_new(&files_plain, directory, &url, SINK_SPOOL_MIN, &spool, hint, sizeof(hint)))
 		fail_msg("%s", hint);
 	return spool;
 }
@@ -168,7 +168,7 @@ static void a_restart_finds_what_was_not_confirmed(void **state)
 	send_frames(s, 500, 100);
 	/* two taps never share one */
 	assert_int_equal(
-		spool_new(directory, &url, SINK_SPOOL_MIN, &other, hint, sizeof(hint)), -EBUSY);
+		spool_new(&files_plain, directory, &url, SINK_SPOOL_MIN, &other, hint, sizeof(hint)), -EBUSY);
 	assert_non_null(strstr(hint, "another tap"));
 	spool_free(s); /* as a kill would: nothing is said at the end */
 	s = open_spool();
@@ -296,7 +296,7 @@ static void a_folder_that_cannot_be_is_told(void **state)
 	struct spool *s = NULL;
 
 	(void)state;
-	assert_int_equal(spool_new("/nowhere/at/all", &url, SINK_SPOOL_MIN, &s, hint, sizeof(hint)),
+	assert_int_equal(spool_new(&files_plain, "/nowhere/at/all", &url, SINK_SPOOL_MIN, &s, hint, sizeof(hint)),
 		-ENOENT);
 	assert_non_null(strstr(hint, "/nowhere/at/all: No such file"));
 	assert_null(s);

@@ -41,7 +41,8 @@ static void paths_are_unix_sockets(void **state)
 {
 	static const char *const same[][2] = {
 		{"/tmp/dnstap.sock", "/tmp/dnstap.sock"},
-		{"dnstap.sock", "dnstap.sock"},
+		{"./dnstap.sock", "./dnstap.sock"},
+		{"run/dnstap.sock", "run/dnstap.sock"},
 		{"./full", "./full"},
 		{"unix:///tmp/a b", "/tmp/a b"},
 		{"unix://relative", "relative"},

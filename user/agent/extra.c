@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 /* Names of recently seen interfaces; an index that shares a slot is asked for again. */
 enum { NAMES = 64, PARTS_MAX = 64 };
 
-enum part_kind { LITERAL, INTERFACE, VLAN };
+enum part_kind { LITERAL, INTERFACE, VLAN, NETNS, CONTAINER };
 
 struct part {
 	enum part_kind kind;
@@ -22,8 +23,10 @@ struct extra {
 	char template[MESSAGE_TEXT_MAX + 1];
 	struct part parts[PARTS_MAX];
 	size_t count;
+	struct extra_names source;
 	struct {
-		uint32_t ifindex;
+		uint32_t ifindex; /* 0: none */
+		uint16_t tap;
 		char name[IF_NAMESIZE];
 	} names[NAMES];
 	char text[MESSAGE_TEXT_MAX + 1];
@@ -44,7 +47,8 @@ static size_t add_braced(struct extra *e, const char *at)
 	static const struct {
 		const char *name;
 		enum part_kind kind;
-	} known[] = {{"{interface}", INTERFACE}, {"{vlan}", VLAN}};
+	} known[] = {{"{interface}", INTERFACE}, {"{vlan}", VLAN}, {"{netns}", NETNS},
+		{"{container}", CONTAINER}};
 
 	if (at[0] == at[1])
 		return add_part(e, LITERAL, at, 1) ? 0 : 2;
@@ -77,7 +81,9 @@ static int parse(struct extra *e, char *error)
 	if (!*at)
 		return 0;
 	snprintf(error, EXTRA_ERROR_MAX,
-		"--extra: not understood at '%.40s': use {interface}, {vlan}, {{ and }}", at);
+		"--extra: not understood at '%.40s': use {interface}, {vlan}, {netns}, "
+		"{container}, {{ and }}",
+		at);
 	return -EINVAL;
 }
 
@@ -119,18 +125,45 @@ static void append(struct extra *e, const char *text, size_t len)
 	e->len += len;
 }
 
-static const char *name_of(struct extra *e, uint32_t ifindex)
+void extra_set_names(struct extra *e, const struct extra_names *names)
 {
-	char *name = e->names[ifindex % NAMES].name;
+	if (e)
+		e->source = *names;
+}
 
-	if (!ifindex)
+void extra_forget(struct extra *e)
+{
+	if (e)
+		memset(e->names, 0, sizeof(e->names));
+}
+
+static const char *interface_of(struct extra *e, const struct origin *origin)
+{
+	size_t at = (origin->ifindex + 7u * origin->tap) % NAMES;
+	char *name = e->names[at].name;
+
+	if (!origin->ifindex || !e->source.interface)
 		return "";
-	if (e->names[ifindex % NAMES].ifindex != ifindex) {
-		e->names[ifindex % NAMES].ifindex = ifindex;
-		if (!if_indextoname(ifindex, name))
-			name[0] = '\0';
+	if (e->names[at].ifindex != origin->ifindex || e->names[at].tap != origin->tap) {
+		e->names[at].ifindex = origin->ifindex;
+		e->names[at].tap = origin->tap;
+		snprintf(name, IF_NAMESIZE, "%s",
+			e->source.interface(e->source.arg, origin->tap, origin->ifindex));
 	}
 	return name;
+}
+
+static const char *text_of(struct extra *e, enum part_kind kind, const struct origin *origin)
+{
+	bool live = origin->ifindex && e->source.netns; /* else its tap says nothing */
+
+	if (kind == INTERFACE)
+		return interface_of(e, origin);
+	if (kind == NETNS && live)
+		return e->source.netns(e->source.arg, origin->tap);
+	if (kind == CONTAINER && live)
+		return e->source.container(e->source.arg, origin->tap);
+	return "";
 }
 
 struct bytes extra_format(struct extra *e, const struct origin *origin)
@@ -144,10 +177,10 @@ struct bytes extra_format(struct extra *e, const struct origin *origin)
 		const struct part *p = &e->parts[i];
 		const char *text = p->text;
 
-		if (p->kind == INTERFACE)
-			text = name_of(e, origin->ifindex);
-		else if (p->kind == VLAN)
+		if (p->kind == VLAN)
 			text = vlan;
+		else if (p->kind != LITERAL)
+			text = text_of(e, p->kind, origin);
 		append(e, text, p->kind == LITERAL ? p->len : strlen(text));
 	}
 	return (struct bytes){.at = (const uint8_t *)e->text, .len = e->len};

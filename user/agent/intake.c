@@ -55,8 +55,7 @@ struct intake *intake_new(const struct intake_options *o)
 	in->ledger = o->ledger;
 	in->output = o->output;
 	in->replay = o->replay;
-	for (size_t i = 0; i < o->port_count; i++)
-		in->watched[o->ports[i] / 64] |= 1ULL << (o->ports[i] % 64);
+	intake_set_ports(in, o->ports, o->port_count);
 	in->duplicates = duplicates_new();
 	in->fragments = fragments_new(
 		FRAGMENTS_MAX_DATAGRAMS_DEFAULT, FRAGMENTS_MEMORY_DEFAULT, &in->fragments_counts);
@@ -82,6 +81,13 @@ void intake_expect_copies(struct intake *in, bool possible, uint32_t loopback)
 {
 	in->copies_possible = possible;
 	in->loopback = loopback;
+}
+
+void intake_set_ports(struct intake *in, const uint16_t *ports, size_t count)
+{
+	memset(in->watched, 0, sizeof(in->watched));
+	for (size_t i = 0; i < count; i++)
+		in->watched[ports[i] / 64] |= 1ULL << (ports[i] % 64);
 }
 
 static bool is_watched(const struct intake *in, const struct flow *flow)
@@ -268,4 +274,15 @@ const struct fragments_counts *intake_fragments(const struct intake *in)
 const struct streams_counts *intake_streams(const struct intake *in)
 {
 	return streams_counts(in->streams);
+}
+
+void intake_read_levels(const struct intake *in, struct intake_levels *ret)
+{
+	*ret = (struct intake_levels){
+		.fragments = fragments_held(in->fragments),
+		.streams = streams_count(in->streams),
+		.streams_bytes = streams_held(in->streams),
+		.fragments_memory = fragments_memory(in->fragments),
+		.streams_memory = streams_memory(in->streams),
+	};
 }

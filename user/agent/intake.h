@@ -56,6 +56,9 @@ void intake_free(struct intake *intake);
  */
 void intake_expect_copies(struct intake *intake, bool possible, uint32_t loopback);
 
+/* From now on these ports. */
+void intake_set_ports(struct intake *intake, const uint16_t *ports, size_t count);
+
 void intake_packet(struct intake *intake, const struct captured *packet);
 
 void intake_expire(struct intake *intake, uint64_t now);
@@ -65,5 +68,13 @@ void intake_drain(struct intake *intake);
 
 const struct fragments_counts *intake_fragments(const struct intake *intake);
 const struct streams_counts *intake_streams(const struct intake *intake);
+
+/* How full the rooms are now, and the bytes that they have allocated. */
+struct intake_levels {
+	uint64_t fragments, streams, streams_bytes; /* held */
+	size_t fragments_memory, streams_memory;
+};
+
+void intake_read_levels(const struct intake *intake, struct intake_levels *ret);
 
 #endif

@@ -9,16 +9,23 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "agent/early.h"
+#include "agent/metrics.h"
+#include "agent/reload.h"
+#include "agent/service.h"
+#include "agent/taps.h"
+#include "agent/tell.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "capture/interfaces.h"
 #include "capture/loader.h"
 
 enum {
@@ -26,32 +33,31 @@ enum {
 	INTERVAL_BUSY_MS = 10, /* ... and when a drain brings BUSY_PACKETS or more */
 	BUSY_PACKETS = 256,
 	EVENTS_MAX = 16,
-	NAMES_MAX = 512,
 };
 
 /* Records younger than this may still be overtaken by an older one of another CPU, ns. */
 #define SETTLE_NS NS_PER_MS
-/* After this long without a packet a line says why that may be, ns. */
-#define SILENCE_NS (10 * NS_PER_SECOND)
 
-enum tag { TAG_STOP, TAG_SIGNAL, TAG_FAILURE, TAG_DOORBELL, TAG_RING, TAG_ADDRESSES };
+enum tag { TAG_STOP, TAG_SIGNAL, TAG_FAILURE, TAG_DOORBELL, TAG_RING, TAG_TAPS, TAG_METRICS };
 
 /* How far the loop is on its way from busy to blocked. */
 enum rest { BUSY, ARMED, BLOCKED };
 
 struct live {
-	const struct options *options;
+	struct options *options;
+	const struct options_source *source;
 	struct run run;
 	struct loader *loader;
+	struct taps *taps;
 	struct clock clock;
+	struct service service;
+	struct reload reload;
+	struct metrics *metrics; /* NULL: nobody asked for them */
+	bool metrics_due;        /* somebody is at its descriptor */
+	struct tell tell;
 	int epoll_fd;
 	enum rest rest;
-	size_t drained;        /* packets of the last drain */
-	uint64_t silence_ends; /* monotonic ns; 0: told, or a packet was seen */
-	int addresses_fd;      /* readable when our addresses change */
-	uint32_t loopback;     /* watched; 0: not */
-	size_t others;         /* watched interfaces but loopback */
-	char names[NAMES_MAX]; /* of the watched interfaces */
+	size_t drained; /* packets of the last drain */
 };
 
 static void log_libbpf(int level, const char *line)
@@ -60,30 +66,26 @@ static void log_libbpf(int level, const char *line)
 	log_debug("libbpf: %s", line);
 }
 
-static bool wants_bytes(const struct options *o)
-{
-	if (o->query_zone)
-		return true;
-	for (size_t i = 0; i < o->sink_count; i++)
-		if (o->sinks[i].full)
-			return true;
-	return false;
-}
-
 static int load(struct live *l)
 {
 	const struct options *o = l->options;
+	struct early early;
 	struct loader_options options = {
 		.ring = (enum rings_kind)o->ring,
 		.ring_size = o->ring_size,
 		.ports = o->ports,
 		.port_count = o->port_count,
-		.clamp = !wants_bytes(l->options),
+		.clamp = early_clamp(o),
+		.slots = o->netns_count ? NETNS_MAX : 0,
 	};
 	char error[LOADER_ERROR_MAX];
 	int err;
 
 	loader_set_log(log_libbpf);
+	err = run_open_filter(&l->run, o);
+	if (err)
+		return err;
+	options.filter = early_filter(&early, o, l->run.filter);
 	err = loader_new(&options, &l->loader, error);
 	if (err)
 		log_error("%s", error);
@@ -92,74 +94,12 @@ static int load(struct live *l)
 	return err;
 }
 
-static void add_name(struct live *l, const char *name)
-{
-	size_t used = strlen(l->names);
-
-	snprintf(l->names + used, sizeof(l->names) - used, "%s%s", used ? ", " : "", name);
-}
-
-static int attach_one(struct live *l, const struct interface *interface)
-{
-	char error[LOADER_ERROR_MAX];
-	int err = loader_attach(l->loader, interface, l->options->promiscuous, error);
-
-	if (err) {
-		log_error("%s", error);
-		return err;
-	}
-	add_name(l, interface->name);
-	if (interface->loopback)
-		l->loopback = interface->index;
-	else
-		l->others++;
-	return 0;
-}
-
-static int attach_named(struct live *l, const struct interface *all, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(all[i].name, name))
-			continue;
-		if (!all[i].up)
-			log_warn("interface %s is down", name);
-		return attach_one(l, &all[i]);
-	}
-	log_error("interface %s does not exist: `ip link` shows those that do", name);
-	return -ENODEV;
-}
-
-/* An interface may go while we look at it; the others are watched all the same. */
-static int attach_defaults(struct live *l, const struct interface *all, size_t count)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < count; i++)
-		if (interface_is_default(&all[i]))
-			err = attach_one(l, &all[i]);
-	if (*l->names)
-		return 0;
-	if (err)
-		return err;
-	log_error("no interface is up with an address or a default route: name one with -i");
-	return -ENODEV;
-}
-
 static int attach(struct live *l)
 {
-	const struct options *o = l->options;
-	struct interface *all = NULL;
-	size_t count = 0;
-	int err = interfaces_list(&all, &count);
+	const struct taps_source source = {
+		.socket = opener_socket, .list = opener_netns_list, .arg = l->run.opener};
 
-	if (err)
-		log_error("cannot list the interfaces: %s", strerror(-err));
-	else if (!o->interface_count)
-		err = attach_defaults(l, all, count);
-	for (size_t i = 0; i < o->interface_count && !err; i++)
-		err = attach_named(l, all, count, o->interfaces[i]);
-	free(all);
-	return err;
+	return taps_new(l->options, l->loader, &source, &l->taps);
 }
 
 static int watch_fd(struct live *l, int fd, enum tag tag)
@@ -173,9 +113,6 @@ static int watch_all(struct live *l)
 {
 	int err;
 
-	l->addresses_fd = interfaces_watch();
-	if (l->addresses_fd < 0)
-		return l->addresses_fd;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0)
 		return -errno;
@@ -187,7 +124,9 @@ static int watch_all(struct live *l)
 	if (!err)
 		err = watch_fd(l, loader_doorbell_fd(l->loader), TAG_DOORBELL);
 	if (!err)
-		err = watch_fd(l, l->addresses_fd, TAG_ADDRESSES);
+		err = watch_fd(l, taps_fd(l->taps), TAG_TAPS);
+	if (!err && l->metrics)
+		err = watch_fd(l, metrics_fd(l->metrics), TAG_METRICS);
 	if (!err)
 		err = rings_watch(loader_rings(l->loader), l->epoll_fd, TAG_RING);
 	return err;
@@ -196,7 +135,7 @@ static int watch_all(struct live *l)
 /* A failure leaves the old sets: they were right a moment ago. */
 static void read_local(struct live *l)
 {
-	int err = interfaces_local(l->run.local, l->run.broadcast);
+	int err = taps_local(l->taps, l->run.local, l->run.broadcast);
 
 	if (!err)
 		err = run_add_local(&l->run);
@@ -204,38 +143,15 @@ static void read_local(struct live *l)
 		log_warn("cannot read this host's addresses: %s", strerror(-err));
 }
 
-static void say_hello(struct live *l)
+static void follow_taps(struct live *l)
 {
-	const struct options *o = l->options;
-	char ports[256] = "";
+	const struct extra_names names = taps_extra_names(l->taps);
 
-	for (size_t i = 0; i < o->port_count; i++) {
-		size_t used = strlen(ports);
-
-		snprintf(ports + used, sizeof(ports) - used, "%s%u", i ? ", " : "", o->ports[i]);
-	}
-	log_info("watching %s on port %s (%s ring)", l->names, ports,
-		loader_ring_kind(l->loader) == RINGS_PERF ? "perf" : "BPF");
-	if (o->ports[0] == OPTIONS_PORT_DEFAULT)
-		log_info("try in another terminal: getent ahosts example.com "
-			 "(or: dig @127.0.0.1 example.com)");
-	else
-		log_info("try in another terminal: dig -p %u @127.0.0.1 example.com", o->ports[0]);
-	l->silence_ends = clock_monotonic() + SILENCE_NS;
-}
-
-static void break_silence(struct live *l, uint64_t now)
-{
-	struct loader_counts counts;
-
-	if (!l->silence_ends || now < l->silence_ends)
-		return;
-	l->silence_ends = 0;
-	loader_read_counts(l->loader, &counts);
-	if (!counts.matched)
-		log_info("no DNS packet on port %u in 10 s: is the traffic on %s, in this network "
-			 "namespace, unencrypted, and not taken by an AF_XDP server?",
-			l->options->ports[0], l->names);
+	read_local(l);
+	extra_set_names(l->run.extra, &names);
+	extra_forget(l->run.extra);
+	pipeline_expect_copies(
+		l->run.pipeline, taps_copies_possible(l->taps), taps_loopback(l->taps));
 }
 
 /* Takes what is in the rings from before that moment, ns. */
@@ -244,6 +160,7 @@ static void drain_until(struct live *l, uint64_t now, uint64_t before)
 	clock_follow(&l->clock, now);
 	pipeline_set_wall(l->run.pipeline, l->clock.wall_minus_monotonic);
 	l->drained = rings_drain(loader_rings(l->loader), before, pipeline_packet, l->run.pipeline);
+	taps_drained(l->taps, before < now ? before : now);
 	pipeline_tick(l->run.pipeline, before < now ? before : now);
 	pipeline_flush(l->run.pipeline);
 }
@@ -253,7 +170,7 @@ static void drain(struct live *l)
 	uint64_t now = clock_monotonic();
 
 	drain_until(l, now, now - SETTLE_NS);
-	break_silence(l, now);
+	tell_more(&l->tell, now, !l->drained);
 }
 
 /* After a drain: what the loop may do next. */
@@ -288,8 +205,11 @@ static int patience(const struct live *l)
 		return l->drained < BUSY_PACKETS ? INTERVAL_MS : INTERVAL_BUSY_MS;
 	if (next != UINT64_MAX)
 		next += SETTLE_NS;
-	if (l->silence_ends)
-		next = earlier(next, l->silence_ends);
+	next = earlier(next, tell_next(&l->tell));
+	next = earlier(next, metrics_next(l->metrics));
+	next = earlier(next, service_next_beat(&l->service));
+	if (reload_due(&l->reload))
+		next = earlier(next, clock_monotonic() + RELOAD_STEP_MS * NS_PER_MS);
 	if (next == UINT64_MAX)
 		return -1;
 	now = clock_monotonic();
@@ -308,13 +228,49 @@ static void fill_kernel_counts(struct live *l)
 	ledger->ring_broken = rings_broken(loader_rings(l->loader));
 	ledger->fragments_refused = counts.fragments_refused;
 	ledger->empty_segments = counts.empty_segments;
+	ledger->filtered_kernel = counts.filtered;
+}
+
+static struct service_view view_of(struct live *l)
+{
+	fill_kernel_counts(l);
+	return (struct service_view){
+		.watched = taps_names(l->taps),
+		.ring = tell_ring(l->loader),
+		.sinks = l->run.sinks,
+		.sink_count = l->run.sink_count,
+		.ledger = pipeline_ledger(l->run.pipeline),
+	};
+}
+
+static void tell_ready(struct live *l)
+{
+	struct service_view view = view_of(l);
+
+	service_ready(&l->service, &view, clock_monotonic());
+}
+
+static void tell_service(struct live *l)
+{
+	uint64_t now = clock_monotonic();
+	struct service_view view;
+
+	service_beat(&l->service, now);
+	if (!service_status_due(&l->service, now))
+		return;
+	view = view_of(l);
+	service_status(&l->service, &view, now);
 }
 
 static void handle_signal(struct live *l)
 {
 	switch (run_take_signal(&l->run)) {
 	case SIGHUP:
+		service_reloading(&l->service, clock_monotonic());
 		run_reopen(&l->run);
+		reload_ask(&l->reload);
+		if (!l->reload.asked)
+			tell_ready(l);
 		break;
 	case SIGUSR1:
 		fill_kernel_counts(l);
@@ -344,9 +300,12 @@ static bool handle_events(struct live *l)
 			loader_doorbell_clear(l->loader);
 			l->rest = BUSY;
 			break;
-		case TAG_ADDRESSES:
-			if (interfaces_changed(l->addresses_fd))
-				read_local(l);
+		case TAG_TAPS:
+			if (taps_follow(l->taps))
+				follow_taps(l);
+			break;
+		case TAG_METRICS:
+			l->metrics_due = true;
 			break;
 		case TAG_RING:
 			break; /* the drain that follows empties it */
@@ -355,18 +314,55 @@ static bool handle_events(struct live *l)
 	return true;
 }
 
+/* For a reload: what was stamped before this moment, however young it is. */
+static void drain_recorded(void *arg)
+{
+	static const struct timespec settled = {.tv_nsec = 2 * SETTLE_NS};
+
+	nanosleep(&settled, NULL);
+	drain(arg);
+}
+
+static void reload(struct live *l)
+{
+	bool asked = l->reload.asked;
+
+	if (!reload_due(&l->reload))
+		return;
+	if (reload_step(&l->reload))
+		follow_taps(l);
+	if (asked && !l->reload.asked)
+		tell_ready(l);
+}
+
+/* After a drain: they wait, not the packets. */
+static void serve_metrics(struct live *l)
+{
+	uint64_t now;
+
+	if (!l->metrics)
+		return;
+	now = clock_monotonic();
+	if (l->metrics_due || metrics_next(l->metrics) <= now)
+		metrics_run(l->metrics, now);
+	l->metrics_due = false;
+}
+
 static void loop(struct live *l)
 {
 	while (handle_events(l)) {
 		drain(l);
 		settle(l);
+		reload(l);
+		tell_service(l);
+		serve_metrics(l);
 	}
 }
 
 /* Nothing enters the rings any more: what is in them still counts. */
 static void drain_rest(struct live *l)
 {
-	loader_detach(l->loader);
+	loader_stop(l->loader);
 	drain_until(l, clock_monotonic(), UINT64_MAX);
 	fill_kernel_counts(l);
 }
@@ -382,43 +378,103 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Before a privilege is asked for that a wrong name would not need. */
+static int check_names(const struct options *o)
+{
+	for (size_t i = 0; i < o->interface_count && !o->netns_count; i++) {
+		if (if_nametoindex(o->interfaces[i]))
+			continue;
+		log_error("interface %s does not exist: `ip link` shows those that do",
+			o->interfaces[i]);
+		return -ENODEV;
+	}
+	return 0;
+}
+
 static int open_live(struct live *l)
 {
-	int err;
+	int err = check_names(l->options);
 
+	if (err)
+		return err;
 	raise_descriptor_limit();
-	err = load(l);
-
+	l->tell.others = !l->options->netns_count && netns_has_others();
+	err = run_prepare(&l->run, l->options, l->source);
+	if (!err)
+		err = load(l);
 	if (!err)
 		err = attach(l);
+	if (!err)
+		err = metrics_new(l->options, &l->metrics);
+	if (!err)
+		err = run_confine(&l->run);
 	if (!err)
 		err = run_open(&l->run, l->options);
 	if (err)
 		return err;
-	pipeline_expect_copies(l->run.pipeline, l->others > 1, l->loopback);
 	err = watch_all(l);
 	if (err)
 		log_error("cannot wait for packets: %s", strerror(-err));
 	return err;
 }
 
-int run_live(const struct options *options)
+static void refresh(void *arg)
+{
+	fill_kernel_counts(arg);
+}
+
+static void begin_metrics(struct live *l)
+{
+	const struct metrics_view view = {
+		.run = &l->run,
+		.loader = l->loader,
+		.taps = l->taps,
+		.reload = &l->reload,
+		.ring = tell_ring(l->loader),
+		.refresh = refresh,
+		.arg = l,
+	};
+
+	metrics_begin(l->metrics, &view);
+}
+
+static void say_hello(struct live *l)
+{
+	l->tell.options = l->options;
+	l->tell.loader = l->loader;
+	l->tell.taps = l->taps;
+	tell_hello(&l->tell);
+}
+
+int run_live(struct options *options, const struct options_source *source)
 {
 	struct live l = {
-		.options = options, .run = RUN_INITIALISER, .epoll_fd = -1, .addresses_fd = -1};
+		.options = options, .source = source, .run = RUN_INITIALISER, .epoll_fd = -1};
 	int status = EXIT_RUNTIME;
 
 	if (!open_live(&l)) {
-		read_local(&l);
+		l.reload = (struct reload){.run = &l.run,
+			.loader = l.loader,
+			.options = options,
+			.source = source,
+			.drain = drain_recorded,
+			.drain_arg = &l};
+		follow_taps(&l);
 		say_hello(&l);
+		begin_metrics(&l);
+		service_init(&l.service, clock_monotonic());
+		tell_ready(&l);
 		loop(&l);
+		metrics_free(l.metrics);
+		l.metrics = NULL;
+		service_stopping(&l.service);
 		drain_rest(&l);
 		status = run_finish(&l.run, EXIT_OK);
 	}
 	if (l.epoll_fd >= 0)
 		close(l.epoll_fd);
-	if (l.addresses_fd >= 0)
-		close(l.addresses_fd);
+	metrics_free(l.metrics);
+	taps_free(l.taps);
 	loader_free(l.loader);
 	run_close(&l.run);
 	return status;

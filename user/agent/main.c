@@ -5,24 +5,56 @@
 #include "agent/run.h"
 #include "base/log.h"
 
-int main(int argc, char **argv)
+static void log_fault(void *arg, const char *line)
 {
-	static struct options options;
-	char error[OPTIONS_ERROR_MAX];
+	(void)arg;
+	log_error("%s", line);
+}
 
-	if (options_parse(argc, argv, &options, error)) {
+/* Every fault has a line of its own; without one, what was asked is answered. */
+static int check_config(const struct options_source *source, struct options *options)
+{
+	if (options_parse_all(source, options, log_fault, NULL))
+		return EXIT_USAGE;
+	printf("%s: no fault found\n", options->config);
+	return EXIT_OK;
+}
+
+static int run(const struct options_source *source, struct options *options)
+{
+	char error[OPTIONS_ERROR_MAX];
+	int err = options_parse_from(source, options, error);
+
+	if (options->check_config && !options->show_help && !options->show_version) {
+		options_free(options);
+		return check_config(source, options);
+	}
+	if (err) {
 		log_error("%s", error);
 		return EXIT_USAGE;
 	}
-	if (options.show_help) {
+	if (options->show_help) {
 		options_usage(stdout);
 		return EXIT_OK;
 	}
-	if (options.show_version) {
+	if (options->show_version) {
 		puts(run_version());
 		return EXIT_OK;
 	}
-	if (options.verbose)
+	if (options->verbose)
 		log_set_level(LOG_DEBUG);
-	return options.read ? run_replay(&options) : run_live(&options);
+	return options->read ? run_replay(options, source) : run_live(options, source);
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+	const struct options_source source = {.argc = argc, .argv = argv};
+	int status;
+
+	log_find_journal();
+	status = run(&source, &options);
+
+	options_free(&options);
+	return status;
 }

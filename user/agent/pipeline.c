@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/pipeline.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "sink/emit.h"
-#include "agent/intake.h"
+#include "agent/pipeline_rooms.h"
 #include "base/clock.h"
-#include "exchange/copies.h"
-#include "exchange/exchanges.h"
-#include "exchange/held.h"
-#include "exchange/roles.h"
 #include "wire/dns.h"
 #include "wire/zone.h"
 
@@ -20,24 +14,6 @@
 /* From where this host sees a message. */
 enum side { SIDE_SERVER, SIDE_INITIATOR, SIDE_TRANSIT };
 
-struct pipeline {
-	struct ledger ledger;
-	const struct options *options;
-	const struct prefixes *local, *broadcast;
-	bool all_server_side; /* nothing is known of who is local: a file, a mirror port */
-	struct own *own;
-	struct extra *extra;
-	uint64_t wall_minus_time;
-	uint64_t next_tick; /* replay: packet time */
-	struct intake *intake;
-	struct roles *roles;
-	struct exchanges *exchanges;
-	struct held *held;
-	struct copies *copies; /* NULL without --with-query */
-	struct emit *emit;
-	uint8_t zone[DNS_NAME_MAX];
-};
-
 /* One DNS message on its way through the rooms. */
 struct passing {
 	struct flow flow;
@@ -45,85 +21,6 @@ struct passing {
 	uint64_t time, wall; /* ns, of the packet that completed it */
 	struct origin origin;
 };
-
-static void on_message(void *arg, const struct intake_message *message);
-static void on_connection_end(void *arg, const struct flow *flow);
-
-static struct intake *open_intake(struct pipeline *p)
-{
-	const struct options *o = p->options;
-	struct intake_options options = {
-		.ports = o->ports,
-		.port_count = o->port_count,
-		.replay = o->read,
-		.max_streams = o->max_streams,
-		.stream_memory = o->stream_memory,
-		.ledger = &p->ledger,
-		.output = {.message = on_message, .connection_end = on_connection_end, .arg = p},
-	};
-
-	return intake_new(&options);
-}
-
-static bool open_rooms(struct pipeline *p, const struct pipeline_options *o)
-{
-	const struct options *options = o->options;
-
-	p->intake = open_intake(p);
-	p->roles = roles_new((enum role)options->role);
-	p->exchanges = exchanges_new(
-		options->max_queries, options->query_timeout * NS_PER_SECOND, &p->ledger);
-	p->held = held_new();
-	if (options->with_query)
-		p->copies = copies_new(COPIES_MEMORY_DEFAULT);
-	p->emit = emit_new(o->sinks, o->sink_count, (enum lines_format)options->format, o->identity,
-		o->version);
-	return p->intake && p->roles && p->exchanges && p->held &&
-	       (p->copies || !options->with_query) && p->emit;
-}
-
-struct pipeline *pipeline_new(const struct pipeline_options *o)
-{
-	const struct options *options = o->options;
-	struct pipeline *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return NULL;
-	p->options = options;
-	p->local = o->local;
-	p->broadcast = o->broadcast;
-	p->all_server_side = options->promiscuous || (options->read && !options->local_count);
-	p->own = o->own;
-	p->extra = o->extra;
-	if (!open_rooms(p, o)) {
-		pipeline_free(p);
-		return NULL;
-	}
-	return p;
-}
-
-void pipeline_free(struct pipeline *p)
-{
-	if (!p)
-		return;
-	intake_free(p->intake);
-	roles_free(p->roles);
-	exchanges_free(p->exchanges);
-	held_free(p->held);
-	copies_free(p->copies);
-	emit_free(p->emit);
-	free(p);
-}
-
-void pipeline_set_wall(struct pipeline *p, uint64_t wall_minus_time)
-{
-	p->wall_minus_time = wall_minus_time;
-}
-
-void pipeline_expect_copies(struct pipeline *p, bool possible, uint32_t loopback)
-{
-	intake_expect_copies(p->intake, possible, loopback);
-}
 
 static bool is_multicast(const struct pipeline *p, const struct flow *flow)
 {
@@ -166,7 +63,7 @@ static struct bytes query_bytes(struct pipeline *p, const struct exchange_query 
 {
 	struct bytes bytes = {0};
 
-	if (!query || !query->copy.len)
+	if (!query || !query->copy.len || !p->copies)
 		return bytes;
 	bytes.at = copies_fetch(p->copies, query->copy);
 	if (bytes.at)
@@ -184,6 +81,7 @@ static void emit(struct pipeline *p, const struct passing *m, const struct flow 
 	enum role role, const struct exchange_query *query)
 {
 	struct bytes bytes = {.at = m->dns.bytes, .len = m->dns.have};
+	uint8_t cut[16];
 	struct message message = {
 		.type = (enum message_type)role + m->dns.qr,
 		.family = forward->family,
@@ -197,6 +95,11 @@ static void emit(struct pipeline *p, const struct passing *m, const struct flow 
 		.dns = &m->dns,
 	};
 
+	if (!filter_message(p->filter, message.type, &m->dns, &p->ledger))
+		return;
+	if (filter_anonymises(p->filter))
+		message.query_address = filter_client_address(p->filter, message.type,
+			side_of(p, m) == SIDE_INITIATOR, forward->family, forward->src, cut);
 	if (m->dns.qr) {
 		message.response_time = m->wall;
 		message.response = bytes;
@@ -206,10 +109,12 @@ static void emit(struct pipeline *p, const struct passing *m, const struct flow 
 	}
 	if (p->extra)
 		message.extra = extra_format(p->extra, &m->origin);
-	if (emit_message(p->emit, &message))
-		p->ledger.frames++;
-	else
+	if (!emit_message(p->emit, &message)) {
 		p->ledger.frame_oversize++;
+		return;
+	}
+	p->ledger.frames++;
+	statistics_message(&p->statistics, &message);
 }
 
 /* Who watches other hosts' traffic stands on no side; the server's is the one that is told. */
@@ -234,6 +139,7 @@ static bool emit_matched(struct pipeline *p, const struct passing *m)
 
 	if (!exchanges_response(p->exchanges, &m->flow, &m->dns, m->time, &query))
 		return false;
+	statistics_answer(&p->statistics, query.role, query.time, m->time);
 	emit(p, m, &forward, query.role, &query);
 	return true;
 }
@@ -325,7 +231,7 @@ static void ask(struct pipeline *p, const struct passing *m, enum side side)
 		.role = role_of(p, m, side),
 	};
 
-	if (p->copies)
+	if (p->copies && p->options->with_query)
 		query.copy = copies_store(p->copies, m->dns.bytes, m->dns.have);
 	exchanges_query(p->exchanges, &m->flow, &m->dns, &query);
 	emit(p, m, &m->flow, query.role, &query);
@@ -347,7 +253,7 @@ static bool is_reported(struct pipeline *p, const struct passing *m, enum side s
 		p->ledger.own++;
 		return false;
 	}
-	return true;
+	return filter_exchange(p->filter, &m->flow, &m->dns, &p->ledger);
 }
 
 static bool parse_message(struct pipeline *p, const struct intake_message *message, struct dns *ret)
@@ -375,7 +281,7 @@ static bool parse_message(struct pipeline *p, const struct intake_message *messa
 	return false;
 }
 
-static void on_message(void *arg, const struct intake_message *message)
+void pipeline_on_message(void *arg, const struct intake_message *message)
 {
 	struct pipeline *p = arg;
 	struct passing m = {
@@ -397,7 +303,7 @@ static void on_message(void *arg, const struct intake_message *message)
 		ask(p, &m, side);
 }
 
-static void on_connection_end(void *arg, const struct flow *flow)
+void pipeline_on_connection_end(void *arg, const struct flow *flow)
 {
 	struct pipeline *p = arg;
 
@@ -443,14 +349,4 @@ void pipeline_drain(struct pipeline *p)
 	let_go_expired(p, UINT64_MAX);
 	exchanges_drain(p->exchanges);
 	emit_flush(p->emit);
-}
-
-struct ledger *pipeline_ledger(struct pipeline *p)
-{
-	return &p->ledger;
-}
-
-const struct intake *pipeline_intake(const struct pipeline *p)
-{
-	return p->intake;
 }

@@ -3,7 +3,7 @@
  * The way of a packet, in one direction:
  *
  *   intake: packet -> datagram, fragments or stream -> message's bytes
- *   here:   DNS message -> side and role -> exchange -> frame -> sinks
+ *   here:   DNS message -> asked for? -> side and role -> exchange -> asked for? -> frame -> sinks
  *
  * The only place that knows both capture and sinks. It owns the rooms between them and the
  * ledger; the sinks and address sets are the caller's and outlive it. One thread.
@@ -16,9 +16,11 @@
 #include <stdint.h>
 
 #include "agent/extra.h"
+#include "agent/filter.h"
 #include "agent/intake.h"
 #include "agent/options.h"
 #include "agent/own.h"
+#include "agent/statistics.h"
 #include "base/ledger.h"
 #include "base/prefixes.h"
 #include "capture/captured.h"
@@ -32,6 +34,7 @@ struct pipeline_options {
 	const struct prefixes *local, *broadcast; /* of this host, and --local */
 	struct own *own;
 	struct extra *extra; /* NULL: no extra field */
+	struct filter *filter;
 };
 
 struct pipeline;
@@ -42,6 +45,15 @@ void pipeline_free(struct pipeline *pipeline);
 
 /* The difference of wall time to the packets' time, ns modulo 2^64; 0 in a replay. */
 void pipeline_set_wall(struct pipeline *pipeline, uint64_t wall_minus_time);
+
+/*
+ * After a reload: from now on these sinks, texts, filters, ports, anonymisation and role; what is
+ * remembered of queries and connections stays. Of the options, those that a reload may change are
+ * read here or, through the pointer of pipeline_new, whenever they matter; so the caller changes
+ * that struct afterwards. On an error (one line) nothing has changed.
+ */
+int pipeline_replace(struct pipeline *pipeline, const struct pipeline_options *options,
+	char error[static FILTER_ERROR_MAX]);
 
 /* As intake_expect_copies. */
 void pipeline_expect_copies(struct pipeline *pipeline, bool possible, uint32_t loopback);
@@ -65,5 +77,16 @@ void pipeline_drain(struct pipeline *pipeline);
 struct ledger *pipeline_ledger(struct pipeline *pipeline);
 /* For the counts of its rooms. */
 const struct intake *pipeline_intake(const struct pipeline *pipeline);
+const struct statistics *pipeline_statistics(const struct pipeline *pipeline);
+uint64_t pipeline_unanswered(const struct pipeline *pipeline, enum role role);
+
+/* How full its rooms are now, and the bytes that they have allocated. */
+struct pipeline_levels {
+	struct intake_levels intake;
+	uint64_t queries, responses; /* waiting, for a response and for their query */
+	size_t queries_memory, responses_memory, copies_memory;
+};
+
+void pipeline_read_levels(const struct pipeline *pipeline, struct pipeline_levels *ret);
 
 #endif

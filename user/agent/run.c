@@ -26,61 +26,34 @@ const char *run_version(void)
 }
 
 /* The signal comes through a descriptor; threads started later inherit the mask. */
-static int open_signal(int first, int second)
+static int open_signal(int first, int second, int third)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, first);
 	sigaddset(&set, second);
+	if (third)
+		sigaddset(&set, third);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -1;
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static int open_sinks(struct run *run)
+static const char *identity_of(struct run *run, const struct options *o)
 {
-	const struct options *o = run->options;
-	struct sink_options options = {
-		.queue_size = o->queue_size,
-		.tls = o->tls,
-		.spool = o->spool,
-		.spool_size = o->spool_size,
-		.wait_for_room = o->read,
-		.own_socket = own_add,
-		.own_socket_arg = &run->own,
-		.failure_fd = run->failure_fd,
-		.interrupt_fd = run->stop_fd,
-	};
-	char error[OPTIONS_ERROR_MAX];
-
-	for (size_t i = 0; i < o->sink_count; i++) {
-		int err = sink_new(&o->sinks[i], &options, &run->sinks[i], error, sizeof(error));
-
-		if (err) {
-			log_error("%s", error);
-			return err;
-		}
-		run->sink_count++;
-	}
-	return 0;
-}
-
-static const char *identity_of(struct run *run)
-{
-	if (run->options->identity)
-		return run->options->identity;
+	if (o->identity)
+		return o->identity;
 	if (gethostname(run->identity, sizeof(run->identity) - 1))
 		return "";
 	return run->identity;
 }
 
-static int open_pipeline(struct run *run)
+struct pipeline_options run_pipeline_options(struct run *run, const struct options *o)
 {
-	const struct options *o = run->options;
-	struct pipeline_options options = {
+	return (struct pipeline_options){
 		.options = o,
-		.identity = identity_of(run),
+		.identity = identity_of(run, o),
 		.version = o->version_string ? o->version_string : run_version(),
 		.sinks = run->sinks,
 		.sink_count = run->sink_count,
@@ -88,14 +61,18 @@ static int open_pipeline(struct run *run)
 		.broadcast = run->broadcast,
 		.own = &run->own,
 		.extra = run->extra,
+		.filter = run->filter,
 	};
+}
+
+static int open_pipeline(struct run *run)
+{
+	const struct pipeline_options options = run_pipeline_options(run, run->options);
 
 	run->pipeline = pipeline_new(&options);
 	if (run->pipeline)
 		return 0;
-	log_error("cannot start: out of memory, or --identity or --version-string is longer than "
-		  "%d bytes or not UTF-8",
-		MESSAGE_TEXT_MAX);
+	log_error("cannot start: out of memory");
 	return -ENOMEM;
 }
 
@@ -112,10 +89,23 @@ static int open_extra(struct run *run)
 	return err;
 }
 
+int run_open_filter(struct run *run, const struct options *options)
+{
+	char error[FILTER_ERROR_MAX];
+	int err;
+
+	if (run->filter)
+		return 0;
+	err = filter_new(options, &run->filter, error);
+	if (err)
+		log_error("%s", error);
+	return err;
+}
+
 static int check_ledger(const struct run *run)
 {
 	const char *path = run->options->ledger;
-	int err = path ? summary_check_file(path) : 0;
+	int err = path ? summary_check_file(run_files(run), path) : 0;
 
 	if (err)
 		log_error("cannot write the ledger to %s: %s", path, strerror(-err));
@@ -134,6 +124,24 @@ int run_add_local(struct run *run)
 	return err;
 }
 
+int run_prepare(
+	struct run *run, const struct options *options, const struct options_source *source)
+{
+	int err = confine_prepare(options, &run->confine);
+
+	return err ? err : opener_start(options, source, &run->opener);
+}
+
+int run_confine(struct run *run)
+{
+	return confine_worker(&run->confine);
+}
+
+const struct sink_files *run_files(const struct run *run)
+{
+	return run->confine.mode == CONFINE_OFF ? &files_plain : opener_files(run->opener);
+}
+
 int run_open(struct run *run, const struct options *options)
 {
 	int err;
@@ -142,8 +150,8 @@ int run_open(struct run *run, const struct options *options)
 	run->local = prefixes_new();
 	run->broadcast = prefixes_new();
 	signal(SIGPIPE, SIG_IGN);
-	run->stop_fd = open_signal(SIGINT, SIGTERM);
-	run->signal_fd = open_signal(SIGUSR1, SIGHUP);
+	run->stop_fd = open_signal(SIGINT, SIGTERM, 0);
+	run->signal_fd = open_signal(SIGUSR1, SIGHUP, SIGCHLD);
 	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (!run->local || !run->broadcast || run->stop_fd < 0 || run->signal_fd < 0 ||
 		run->failure_fd < 0) {
@@ -155,9 +163,11 @@ int run_open(struct run *run, const struct options *options)
 	if (!err)
 		err = check_ledger(run);
 	if (!err)
+		err = run_open_filter(run, options);
+	if (!err)
 		err = open_extra(run);
 	if (!err)
-		err = open_sinks(run);
+		err = outlets_open(run);
 	return err ? err : open_pipeline(run);
 }
 
@@ -165,8 +175,8 @@ void run_close(struct run *run)
 {
 	pipeline_free(run->pipeline);
 	extra_free(run->extra);
-	for (size_t i = 0; i < run->sink_count; i++)
-		sink_free(run->sinks[i]);
+	filter_free(run->filter);
+	outlets_free(run);
 	prefixes_free(run->local);
 	prefixes_free(run->broadcast);
 	if (run->stop_fd >= 0)
@@ -175,6 +185,7 @@ void run_close(struct run *run)
 		close(run->signal_fd);
 	if (run->failure_fd >= 0)
 		close(run->failure_fd);
+	opener_stop(run->opener);
 }
 
 /* Not read, so that whoever waits beside it sees it too. */
@@ -185,12 +196,25 @@ bool run_stopped(const struct run *run)
 	return poll(&fd, 1, 0) > 0;
 }
 
-int run_take_signal(const struct run *run)
+/* Without its opener a tap cannot connect again nor begin a file: it is better started anew. */
+static void stop_orphaned(struct run *run, const struct signalfd_siginfo *info)
+{
+	if (info->ssi_code != CLD_EXITED && info->ssi_code != CLD_KILLED)
+		return;
+	log_error("the opener has ended (%s %d): stopping",
+		info->ssi_code == CLD_EXITED ? "status" : "signal", info->ssi_status);
+	run->orphaned = true;
+	raise(SIGTERM);
+}
+
+int run_take_signal(struct run *run)
 {
 	struct signalfd_siginfo info;
 
 	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
+	if (info.ssi_signo == SIGCHLD)
+		stop_orphaned(run, &info);
 	return (int)info.ssi_signo;
 }
 
@@ -221,27 +245,30 @@ static bool sinks_broken(const struct run *run)
 	return false;
 }
 
-static struct summary summary_of(struct run *run, bool final)
+/* rows: room for the result to point to. */
+static struct summary summary_of(
+	struct run *run, bool final, struct summary_sink rows[static OUTLETS_ROWS_MAX])
 {
 	return (struct summary){
 		.ledger = pipeline_ledger(run->pipeline),
 		.fragments = intake_fragments(pipeline_intake(run->pipeline)),
 		.streams = intake_streams(pipeline_intake(run->pipeline)),
-		.sinks = run->sinks,
-		.sink_count = run->sink_count,
+		.sinks = rows,
+		.sink_count = outlets_rows(run, rows),
 		.final = final,
 	};
 }
 
 void run_report(struct run *run, bool final)
 {
-	struct summary summary = summary_of(run, final);
+	struct summary_sink rows[OUTLETS_ROWS_MAX];
+	struct summary summary = summary_of(run, final, rows);
 	int err;
 
 	summary_text(&summary, stderr);
 	if (!run->options->ledger)
 		return;
-	err = summary_json_file(&summary, run->options->ledger);
+	err = summary_json_file(&summary, run_files(run), run->options->ledger);
 	if (err)
 		log_error(
 			"cannot write the ledger to %s: %s", run->options->ledger, strerror(-err));
@@ -249,15 +276,14 @@ void run_report(struct run *run, bool final)
 
 int run_finish(struct run *run, int status)
 {
-	struct summary summary = summary_of(run, true);
+	struct summary_sink rows[OUTLETS_ROWS_MAX];
+	struct summary summary;
 
 	pipeline_drain(run->pipeline);
-	for (size_t i = 0; i < run->sink_count; i++)
-		sink_stop_begin(run->sinks[i]);
-	for (size_t i = 0; i < run->sink_count; i++)
-		sink_stop(run->sinks[i]);
+	outlets_stop(run);
+	summary = summary_of(run, true, rows);
 	run_report(run, true);
-	if (sinks_broken(run) || (run->options->read && summary_lost(&summary)))
+	if (run->orphaned || sinks_broken(run) || (run->options->read && summary_lost(&summary)))
 		return EXIT_RUNTIME;
 	return status;
 }
@@ -319,20 +345,49 @@ static int replay_all(struct run *run, struct replay *replay)
 	return got < 0 ? EXIT_RUNTIME : EXIT_OK;
 }
 
-int run_replay(const struct options *options)
+static void say_nothing_matched(struct run *run)
+{
+	const struct options *o = run->options;
+
+	if (!pipeline_ledger(run->pipeline)->matched)
+		log_info("no packet in %s is on port %u%s: is DNS on another one there (--port), "
+			 "or encrypted?",
+			o->read, o->ports[0], o->port_count > 1 ? " or the others given" : "");
+}
+
+/* The file is opened with the rights of the start, and looked at without them. */
+static int open_replay(struct run *run, const struct options *options,
+	const struct options_source *source, struct replay **ret)
+{
+	char error[REPLAY_ERROR_MAX];
+	int err = run_prepare(run, options, source);
+
+	if (err)
+		return err;
+	err = replay_open(options->read, ret, error);
+	if (err) {
+		log_error("%s", error);
+		return err;
+	}
+	err = run_confine(run);
+	if (err)
+		return err;
+	err = replay_begin(*ret, error);
+	if (err)
+		log_error("%s", error);
+	return err;
+}
+
+int run_replay(const struct options *options, const struct options_source *source)
 {
 	struct run run = RUN_INITIALISER;
-	char error[REPLAY_ERROR_MAX];
-	struct replay *replay;
+	struct replay *replay = NULL;
 	int status = EXIT_RUNTIME;
 
-	if (replay_open(options->read, &replay, error)) {
-		log_error("%s", error);
-		return EXIT_RUNTIME;
-	}
-	if (!run_open(&run, options)) {
+	if (!open_replay(&run, options, source, &replay) && !run_open(&run, options)) {
 		pipeline_expect_copies(run.pipeline, replay_copies_possible(replay), 0);
 		status = run_finish(&run, replay_all(&run, replay));
+		say_nothing_matched(&run);
 	}
 	replay_close(replay);
 	run_close(&run);

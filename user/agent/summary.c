@@ -117,14 +117,14 @@ static bool streams_balanced(const struct ledger *l, const struct streams_counts
 }
 
 /* A frame that was too large was so in one form perhaps, and another sink has it. */
-static bool sink_balanced(const struct ledger *l, const struct sink *sink)
+static bool sink_balanced(const struct summary_sink *s)
 {
-	struct sink_counts c;
+	const struct sink_counts *c = &s->counts;
 
-	sink_read_counts(sink, &c);
-	return c.offered >= l->frames && c.offered <= l->frames + l->frame_oversize &&
-		c.offered + c.recovered == c.confirmed + c.unconfirmed + c.written + c.queued +
-			c.spooled + c.lost_queue_full + c.lost_undelivered + c.given_up;
+	return c->offered >= s->frames && c->offered <= s->frames + s->oversize &&
+	       c->offered + c->recovered == c->confirmed + c->unconfirmed + c->written + c->queued +
+						    c->spooled + c->lost_queue_full +
+						    c->lost_undelivered + c->given_up;
 }
 
 bool summary_balanced(const struct summary *r)
@@ -133,21 +133,20 @@ bool summary_balanced(const struct summary *r)
 			streams_balanced(r->ledger, r->streams);
 
 	for (size_t i = 0; i < r->sink_count; i++)
-		balanced &= sink_balanced(r->ledger, r->sinks[i]);
+		balanced &= sink_balanced(&r->sinks[i]);
 	return balanced;
 }
 
 /* On a unidirectional connection nothing can be confirmed; there only its early end is a loss. */
-static bool sink_lost(const struct sink *sink)
+static bool sink_lost(const struct summary_sink *s)
 {
-	struct sink_counts c;
+	const struct sink_counts *c = &s->counts;
 
-	sink_read_counts(sink, &c);
-	if (c.lost_queue_full || c.lost_undelivered || c.given_up)
+	if (c->lost_queue_full || c->lost_undelivered || c->given_up)
 		return true;
-	if (sink_url(sink)->settings.unidirectional != SINK_YES)
-		return c.unconfirmed;
-	return c.ended_closed || c.ended_timeout || c.ended_protocol || c.ended_error;
+	if (!s->unidirectional)
+		return c->unconfirmed;
+	return c->ended_closed || c->ended_timeout || c->ended_protocol || c->ended_error;
 }
 
 bool summary_lost(const struct summary *r)
@@ -155,7 +154,7 @@ bool summary_lost(const struct summary *r)
 	bool lost = r->ledger->ring_full || r->ledger->frame_oversize;
 
 	for (size_t i = 0; i < r->sink_count; i++)
-		lost |= sink_lost(r->sinks[i]);
+		lost |= sink_lost(&r->sinks[i]);
 	return lost;
 }
 
@@ -171,13 +170,11 @@ static void print_section(FILE *to, const void *counts, const struct section *se
 	}
 }
 
-static void print_sink(FILE *to, const struct sink *sink)
+static void print_sink(FILE *to, const struct summary_sink *s)
 {
-	struct sink_counts counts;
-
-	sink_read_counts(sink, &counts);
-	fprintf(to, "sink %s%s:\n", sink_url(sink)->text, sink_url(sink)->full ? " full" : "");
-	print_section(to, &counts, &sink_section);
+	fprintf(to, "sink %s%s%s:\n", s->text, s->full ? " full" : "",
+		s->stopped ? " (taken out)" : "");
+	print_section(to, &s->counts, &sink_section);
 }
 
 void summary_text(const struct summary *r, FILE *to)
@@ -193,7 +190,7 @@ void summary_text(const struct summary *r, FILE *to)
 		print_section(to, r->streams, &streams_section);
 	}
 	for (size_t i = 0; i < r->sink_count; i++)
-		print_sink(to, r->sinks[i]);
+		print_sink(to, &r->sinks[i]);
 	if (r->final)
 		fprintf(to, "%s\n",
 			summary_balanced(r)
@@ -230,15 +227,13 @@ static void json_section(FILE *to, const void *counts, const struct section *sec
 	fprintf(to, "},\n ");
 }
 
-static void json_sink(FILE *to, const struct sink *sink)
+static void json_sink(FILE *to, const struct summary_sink *s)
 {
-	struct sink_counts counts;
-
-	sink_read_counts(sink, &counts);
 	fprintf(to, "{\"sink\": ");
-	json_string(to, sink_url(sink)->text);
-	fprintf(to, ", \"full\": %s, ", sink_url(sink)->full ? "true" : "false");
-	json_counts(to, &counts, &sink_section);
+	json_string(to, s->text);
+	fprintf(to, ", \"full\": %s, \"stopped\": %s, \"frames\": %" PRIu64 ", ",
+		s->full ? "true" : "false", s->stopped ? "true" : "false", s->frames);
+	json_counts(to, &s->counts, &sink_section);
 	fputc('}', to);
 }
 
@@ -251,7 +246,7 @@ static void write_json(const struct summary *r, FILE *to)
 	fprintf(to, "\"sinks\": [");
 	for (size_t i = 0; i < r->sink_count; i++) {
 		fprintf(to, "%s", i ? ",\n  " : "");
-		json_sink(to, r->sinks[i]);
+		json_sink(to, &r->sinks[i]);
 	}
 	fprintf(to, "],\n \"final\": %s, \"balanced\": %s}\n", r->final ? "true" : "false",
 		!r->final             ? "null"
@@ -259,41 +254,35 @@ static void write_json(const struct summary *r, FILE *to)
 				      : "false");
 }
 
-/* A file that is there and not a regular one (a pipe, /dev/stderr) is written to as it is. */
-static bool is_special(const char *path)
+/* What is at that path: 0 for nothing, else S_IFREG, S_IFDIR, ... */
+static mode_t type_of(const struct sink_files *files, const char *path)
 {
 	struct stat status;
 
-	return !stat(path, &status) && !S_ISREG(status.st_mode);
+	return files->status(files->arg, path, &status) ? 0 : status.st_mode & S_IFMT;
 }
 
-/* Beside the file, with a name nobody can have planted. Returns a descriptor or -errno. */
-static int open_temporary(const char *path, char temporary[static PATH_MAX])
+/* What is there and no regular file (a pipe, /dev/stderr) is written to as it is. */
+static bool is_special(mode_t type)
 {
-	int fd;
-
-	if (snprintf(temporary, PATH_MAX, "%s.XXXXXX", path) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	fchmod(fd, 0644);
-	return fd;
+	return type && type != S_IFREG && type != S_IFDIR;
 }
 
-int summary_check_file(const char *path)
+int summary_check_file(const struct sink_files *files, const char *path)
 {
 	char temporary[PATH_MAX];
+	mode_t type = type_of(files, path);
 	int fd;
 
-	if (is_special(path))
-		return access(path, W_OK) ? -errno : 0;
-	fd = open_temporary(path, temporary);
+	if (type == S_IFDIR)
+		return -EISDIR;
+	if (is_special(type))
+		return files->writable(files->arg, path);
+	fd = files_open_temporary(files, path, 0644, temporary, sizeof(temporary));
 	if (fd < 0)
 		return fd;
 	close(fd);
-	unlink(temporary);
-	return 0;
+	return files->unlink(files->arg, temporary);
 }
 
 /* Writes to a descriptor, which it closes. 0 or -errno. */
@@ -309,22 +298,23 @@ static int write_and_close(const struct summary *r, int fd)
 	return ferror(to) | fclose(to) ? -EIO : 0;
 }
 
-int summary_json_file(const struct summary *r, const char *path)
+int summary_json_file(const struct summary *r, const struct sink_files *files, const char *path)
 {
 	char temporary[PATH_MAX];
-	bool special = is_special(path);
-	int fd = special ? open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-			 : open_temporary(path, temporary);
+	bool special = is_special(type_of(files, path));
+	int fd = special ? files->open(files->arg, path,
+				   O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0)
+			 : files_open_temporary(files, path, 0644, temporary, sizeof(temporary));
 	int err;
 
 	if (fd < 0)
-		return special ? -errno : fd;
+		return fd;
 	err = write_and_close(r, fd);
 	if (special)
 		return err;
-	if (!err && rename(temporary, path))
-		err = -errno;
+	if (!err)
+		err = files->rename(files->arg, temporary, path);
 	if (err)
-		unlink(temporary);
+		files->unlink(files->arg, temporary);
 	return err;
 }

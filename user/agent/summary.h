@@ -16,11 +16,19 @@
 #include "wire/fragments.h"
 #include "wire/streams.h"
 
+/* One sink; a stopped one was taken out by a reload, and its name may be that of another too. */
+struct summary_sink {
+	const char *text;
+	bool full, unidirectional, stopped;
+	uint64_t frames, oversize; /* the ledger's, of its time */
+	struct sink_counts counts;
+};
+
 struct summary {
 	const struct ledger *ledger;
 	const struct fragments_counts *fragments;
 	const struct streams_counts *streams;
-	struct sink *const *sinks;
+	const struct summary_sink *sinks;
 	size_t sink_count;
 	bool final; /* nothing is in flight: the equations must hold */
 };
@@ -32,8 +40,9 @@ bool summary_lost(const struct summary *summary);
 
 void summary_text(const struct summary *summary, FILE *to);
 /* Whether summary_json_file can work; leaves nothing behind. 0 or -errno. */
-int summary_check_file(const char *path);
+int summary_check_file(const struct sink_files *files, const char *path);
 /* Replaces the file whole, or leaves it as it was. 0 or -errno. */
-int summary_json_file(const struct summary *summary, const char *path);
+int summary_json_file(
+	const struct summary *summary, const struct sink_files *files, const char *path);
 
 #endif

@@ -50,6 +50,11 @@
 	X(transit, FRAME_REASON, "messages between two hosts that are not this one (--transit)")   \
 	X(multicast, FRAME_REASON, "messages to a multicast or broadcast address")                 \
 	X(own, FRAME_REASON, "messages of the tap's own name look-ups")                            \
+	X(filtered_network, FRAME_REASON, "not asked for: --client-net, --server-net")             \
+	X(filtered_sample, FRAME_REASON, "not asked for: outside the sample (--sample)")           \
+	X(filtered_name, FRAME_REASON, "not asked for: other names (--name)")                      \
+	X(filtered_type, FRAME_REASON, "not asked for: other types (--type)")                      \
+	X(filtered_rcode, FRAME_REASON, "not asked for: other response codes (--rcode)")           \
 	X(frame_oversize, FRAME_REASON, "messages larger than a collector accepts")                \
 	X(queries, NOTE, "queries among the DNS messages followed")                                \
 	X(responses, NOTE, "responses among them")                                                 \
@@ -65,6 +70,7 @@
 	X(fragments_refused, NOTE,                                                                 \
 		"later fragments of unknown datagrams that the kernel's side left out")            \
 	X(empty_segments, NOTE, "TCP acknowledgements without data that it left out")              \
+	X(filtered_kernel, NOTE, "packets not asked for that it left out")                         \
 	X(responses_held, NOTE, "responses held until their query was read")
 
 struct ledger {

@@ -2,6 +2,10 @@
 /*
  * Messages to the person who runs the tap, one line each on standard error. Only agent/ and the
  * threads of sink/ log; the pure rooms count instead. Any thread may call; lines do not mix.
+ *
+ * Where standard error is the journal's, lines begin with their priority (sd-daemon(3)) instead of
+ * the program's name, which the journal knows. Of one line said again and again, LOG_REPEATS go out
+ * a minute; how many did not is told before the next line, or with the first one after the minute.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -11,9 +15,14 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+enum { LOG_REPEATS = 5 };
+
 /* What is printed: this level and the more urgent ones. Default LOG_INFO. Call before threads. */
 void log_set_level(enum log_level level);
 enum log_level log_level(void);
+
+/* Looks whether standard error is the journal's (systemd.exec(5), JOURNAL_STREAM). At start. */
+void log_find_journal(void);
 
 /* Lines go to this function instead of standard error, from any thread; NULL: to nobody. */
 typedef void log_fn(const char *line);

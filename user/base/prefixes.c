@@ -49,12 +49,12 @@ void prefixes_free(struct prefixes *p)
 	free(p);
 }
 
-static void mask_address(const uint8_t *address, unsigned len, uint8_t masked[static 16])
+void prefix_cut(const uint8_t *address, unsigned len, uint8_t cut[static 16])
 {
-	memset(masked, 0, 16);
-	memcpy(masked, address, len / 8);
+	memset(cut, 0, 16);
+	memcpy(cut, address, len / 8);
 	if (len % 8)
-		masked[len / 8] = address[len / 8] & (uint8_t)(0xff00 >> (len % 8));
+		cut[len / 8] = address[len / 8] & (uint8_t)(0xff00 >> (len % 8));
 }
 
 /* Where key stands, or would stand, in the level. */
@@ -123,9 +123,22 @@ int prefixes_add(struct prefixes *p, uint8_t family, const uint8_t *address, uns
 	l = level_open(p, family, len);
 	if (!l)
 		return -ENOMEM;
-	mask_address(address, len, key);
+	prefix_cut(address, len, key);
 	at = level_place(l, key, &found);
 	return found ? 0 : level_insert(l, at, key);
+}
+
+int prefixes_add_all(struct prefixes *to, const struct prefixes *from)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < from->count; i++) {
+		const struct level *l = &from->levels[i];
+
+		for (size_t j = 0; j < l->count && !err; j++)
+			err = prefixes_add(to, l->family, l->sorted[j], l->len);
+	}
+	return err;
 }
 
 bool prefixes_contain(const struct prefixes *p, uint8_t family, const uint8_t address[16])
@@ -136,7 +149,7 @@ bool prefixes_contain(const struct prefixes *p, uint8_t family, const uint8_t ad
 
 		if (p->levels[i].family != family)
 			continue;
-		mask_address(address, p->levels[i].len, key);
+		prefix_cut(address, p->levels[i].len, key);
 		level_place(&p->levels[i], key, &found);
 		if (found)
 			return true;

@@ -23,6 +23,12 @@ void prefixes_swap(struct prefixes *a, struct prefixes *b);
 /* len: 0 to 32 or 128 bits; bits behind it are ignored. 0 or -errno. */
 int prefixes_add(struct prefixes *prefixes, uint8_t family, const uint8_t *address, unsigned len);
 
+/* The first len bits of an address, zeros behind them. len: 0 to 32 or 128. */
+void prefix_cut(const uint8_t *address, unsigned len, uint8_t cut[static 16]);
+
+/* Adds what is in from. 0 or -errno. */
+int prefixes_add_all(struct prefixes *to, const struct prefixes *from);
+
 bool prefixes_contain(const struct prefixes *prefixes, uint8_t family, const uint8_t address[16]);
 size_t prefixes_count(const struct prefixes *prefixes);
 

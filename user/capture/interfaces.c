@@ -1,119 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "capture/interfaces.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/flow.h"
 
-/* The kernel sends a dump in messages of at most this size. */
-enum { DUMP_BUFFER = 32768, DUMP_TRIES = 4 };
-
-typedef int message_fn(void *arg, const struct nlmsghdr *message);
-
-/* Of which routes: a router may have a million others. Zeros: all, or not about routes. */
-struct route_filter {
-	uint8_t table, type;
-};
-
-static int send_dump_request(int fd, uint16_t type, struct route_filter filter)
-{
-	int strict = 1;
-	struct {
-		struct nlmsghdr header;
-		struct rtmsg body; /* the largest of the request bodies; all start with a family */
-	} request = {
-		.header = {.nlmsg_len = sizeof(request),
-			.nlmsg_type = type,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.body = {.rtm_family = AF_UNSPEC,
-			.rtm_table = filter.table,
-			.rtm_type = filter.type},
-	};
-
-	/* Without strict checking (Linux 4.20) the filter is not looked at and all routes come. */
-	if (type == RTM_GETROUTE)
-		setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
-	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
-}
-
-/* The last message tells whether the dump came to its end. */
-static int dump_result(const struct nlmsghdr *m)
-{
-	int err = 0;
-
-	if (m->nlmsg_len >= NLMSG_LENGTH(sizeof(err)))
-		memcpy(&err, NLMSG_DATA(m), sizeof(err));
-	return err < 0 ? err : 1;
-}
-
-/* 1 when the dump is over, 0 to go on, or -errno. */
-static int take_messages(const struct nlmsghdr *m, size_t len, message_fn *fn, void *arg)
-{
-	for (; NLMSG_OK(m, len); m = NLMSG_NEXT(m, len)) {
-		int err;
-
-		if (m->nlmsg_flags & NLM_F_DUMP_INTR)
-			return -EINTR; /* it changed under way: what we have may be torn */
-		if (m->nlmsg_type == NLMSG_DONE)
-			return dump_result(m);
-		if (m->nlmsg_type == NLMSG_ERROR)
-			return ((const struct nlmsgerr *)NLMSG_DATA(m))->error;
-		err = fn(arg, m);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int dump_once(uint16_t type, struct route_filter filter, message_fn *fn, void *arg)
-{
-	static const struct timeval patience = {.tv_sec = 5};
-	uint8_t *buffer = malloc(DUMP_BUFFER);
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	int err = 0;
-
-	if (!buffer || fd < 0) {
-		err = buffer ? -errno : -ENOMEM;
-		goto out;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	err = send_dump_request(fd, type, filter);
-	while (!err) {
-		ssize_t len = recv(fd, buffer, DUMP_BUFFER, 0);
-
-		if (len < 0)
-			err = -errno;
-		else
-			err = take_messages((void *)buffer, (size_t)len, fn, arg);
-	}
-out:
-	if (fd >= 0)
-		close(fd);
-	free(buffer);
-	return err > 0 ? 0 : err;
-}
-
-/* What follows the fixed body of a message, as attributes by type; unknown types are left out. */
-static void read_attributes(
-	const struct nlmsghdr *m, size_t body, const struct rtattr **ret, unsigned count)
-{
-	const struct rtattr *a = (const void *)((const uint8_t *)NLMSG_DATA(m) + NLMSG_ALIGN(body));
-	size_t len = m->nlmsg_len > NLMSG_SPACE(body) ? m->nlmsg_len - NLMSG_SPACE(body) : 0;
-
-	memset(ret, 0, count * sizeof(*ret));
-	for (; RTA_OK(a, len); a = RTA_NEXT(a, len))
-		if (a->rta_type < count)
-			ret[a->rta_type] = a;
-}
-
 struct list {
+	struct netlink *route;
 	struct interface *all;
 	size_t count;
 };
@@ -126,16 +29,31 @@ static struct interface *list_find(struct list *list, unsigned index)
 	return NULL;
 }
 
+/* The attribute is always there; in it is how a program is attached, 0: none is. */
+static bool has_xdp(const struct rtattr *xdp)
+{
+	const struct rtattr *a;
+	size_t len;
+
+	if (!xdp)
+		return false;
+	len = RTA_PAYLOAD(xdp);
+	for (a = RTA_DATA(xdp); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_XDP_ATTACHED && RTA_PAYLOAD(a) >= 1)
+			return *(const uint8_t *)RTA_DATA(a) != XDP_ATTACHED_NONE;
+	return false;
+}
+
 static int on_link(void *arg, const struct nlmsghdr *m)
 {
 	const struct ifinfomsg *info = NLMSG_DATA(m);
-	const struct rtattr *a[IFLA_MASTER + 1];
+	const struct rtattr *a[IFLA_XDP + 1];
 	struct list *list = arg;
 	struct interface *more, *i;
 
 	if (m->nlmsg_type != RTM_NEWLINK)
 		return 0;
-	read_attributes(m, sizeof(*info), a, IFLA_MASTER + 1);
+	netlink_attributes(m, sizeof(*info), a, IFLA_XDP + 1);
 	if (!a[IFLA_IFNAME])
 		return 0;
 	more = realloc(list->all, (list->count + 1) * sizeof(*more));
@@ -148,6 +66,7 @@ static int on_link(void *arg, const struct nlmsghdr *m)
 		.up = info->ifi_flags & IFF_UP,
 		.loopback = info->ifi_flags & IFF_LOOPBACK,
 		.enslaved = a[IFLA_MASTER],
+		.xdp = has_xdp(a[IFLA_XDP]),
 	};
 	strncpy(i->name, RTA_DATA(a[IFLA_IFNAME]), IF_NAMESIZE - 1);
 	return 0;
@@ -168,60 +87,80 @@ static int on_address(void *arg, const struct nlmsghdr *m)
 
 	if (m->nlmsg_type != RTM_NEWADDR)
 		return 0;
-	read_attributes(m, sizeof(*info), a, IFA_LOCAL + 1);
+	netlink_attributes(m, sizeof(*info), a, IFA_LOCAL + 1);
 	i = list_find(arg, info->ifa_index);
 	if (i && a[IFA_ADDRESS] && !is_link_local(a[IFA_ADDRESS]))
 		i->addressed = true;
 	return 0;
 }
 
+static void mark_routed(struct list *list, unsigned index)
+{
+	struct interface *i = list_find(list, index);
+
+	if (i)
+		i->routed = true;
+}
+
+/* The devices of a route with several next hops. */
+static void mark_hops(struct list *list, const struct rtattr *hops)
+{
+	const struct rtnexthop *hop = RTA_DATA(hops);
+	int len = (int)RTA_PAYLOAD(hops);
+
+	for (; RTNH_OK(hop, len); hop = RTNH_NEXT(hop)) {
+		mark_routed(list, (unsigned)hop->rtnh_ifindex);
+		len -= RTNH_ALIGN(hop->rtnh_len);
+	}
+}
+
 static int on_default_route(void *arg, const struct nlmsghdr *m)
 {
 	const struct rtmsg *route = NLMSG_DATA(m);
-	const struct rtattr *a[RTA_OIF + 1];
-	struct interface *i;
+	const struct rtattr *a[RTA_MULTIPATH + 1];
 
 	if (m->nlmsg_type != RTM_NEWROUTE || route->rtm_dst_len || route->rtm_type != RTN_UNICAST)
 		return 0;
-	read_attributes(m, sizeof(*route), a, RTA_OIF + 1);
-	if (!a[RTA_OIF])
-		return 0;
-	i = list_find(arg, *(const unsigned *)RTA_DATA(a[RTA_OIF]));
-	if (i)
-		i->routed = true;
+	netlink_attributes(m, sizeof(*route), a, RTA_MULTIPATH + 1);
+	if (a[RTA_OIF])
+		mark_routed(arg, *(const unsigned *)RTA_DATA(a[RTA_OIF]));
+	if (a[RTA_MULTIPATH])
+		mark_hops(arg, a[RTA_MULTIPATH]);
 	return 0;
 }
 
-/* Runs attempt again while the kernel says that its answer changed under way. */
-static int repeat_if_torn(int (*attempt)(void *arg), void *arg)
+/* Without strict checking (Linux 4.20) the filter is not looked at and all routes come. */
+static int dump_routes(
+	struct netlink *route, uint8_t table, uint8_t type, netlink_fn *fn, void *arg)
 {
-	int err = -EINTR;
+	const struct rtmsg body = {.rtm_family = AF_UNSPEC, .rtm_table = table, .rtm_type = type};
+	int strict = 1;
 
-	for (int i = 0; i < DUMP_TRIES && err == -EINTR; i++)
-		err = attempt(arg);
-	return err;
+	setsockopt(route->fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
+	return netlink_dump(route, RTM_GETROUTE, &body, sizeof(body), fn, arg);
 }
 
 static int list_attempt(void *arg)
 {
-	const struct route_filter all = {0}, main = {.table = RT_TABLE_MAIN};
+	const struct ifinfomsg links = {.ifi_family = AF_UNSPEC};
+	const struct ifaddrmsg addresses = {.ifa_family = AF_UNSPEC};
 	struct list *list = arg;
 	int err;
 
 	free(list->all);
-	*list = (struct list){0};
-	err = dump_once(RTM_GETLINK, all, on_link, list);
+	list->all = NULL;
+	list->count = 0;
+	err = netlink_dump(list->route, RTM_GETLINK, &links, sizeof(links), on_link, list);
 	if (!err)
-		err = dump_once(RTM_GETADDR, all, on_address, list);
-	if (!err)
-		err = dump_once(RTM_GETROUTE, main, on_default_route, list);
+		err = netlink_dump(
+			list->route, RTM_GETADDR, &addresses, sizeof(addresses), on_address, list);
 	return err;
 }
 
-int interfaces_list(struct interface **ret, size_t *ret_count)
+int interfaces_list(struct netlink *route, struct interface **ret, size_t *ret_count)
 {
-	struct list list = {0};
-	int err = repeat_if_torn(list_attempt, &list);
+	struct list list = {.route = route};
+	int err = netlink_repeat(list_attempt, &list);
 
 	if (err) {
 		free(list.all);
@@ -232,7 +171,22 @@ int interfaces_list(struct interface **ret, size_t *ret_count)
 	return 0;
 }
 
+static int routed_attempt(void *arg)
+{
+	struct list *list = arg;
+
+	return dump_routes(list->route, RT_TABLE_MAIN, 0, on_default_route, list);
+}
+
+int interfaces_mark_routed(struct netlink *route, struct interface *all, size_t count)
+{
+	struct list list = {.route = route, .all = all, .count = count};
+
+	return netlink_repeat(routed_attempt, &list);
+}
+
 struct own_addresses {
+	struct netlink *route;
 	struct prefixes *local, *broadcast;
 };
 
@@ -252,32 +206,34 @@ static int on_own_route(void *arg, const struct nlmsghdr *m)
 		return 0;
 	family = route->rtm_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
 	set = route->rtm_type == RTN_LOCAL ? own->local : own->broadcast;
-	read_attributes(m, sizeof(*route), a, RTA_DST + 1);
+	netlink_attributes(m, sizeof(*route), a, RTA_DST + 1);
 	if (!a[RTA_DST] || RTA_PAYLOAD(a[RTA_DST]) < family_len(family))
 		return 0;
 	return prefixes_add(set, family, RTA_DATA(a[RTA_DST]), route->rtm_dst_len);
 }
 
+/* In every table: those of a VRF are in its own. */
 static int own_attempt(void *arg)
 {
-	/* In every table: those of a VRF are in its own. */
-	const struct route_filter local = {.type = RTN_LOCAL}, broadcast = {.type = RTN_BROADCAST};
 	struct own_addresses *own = arg;
 	int err;
 
 	prefixes_clear(own->local);
 	prefixes_clear(own->broadcast);
-	err = dump_once(RTM_GETROUTE, local, on_own_route, own);
-	return err ? err : dump_once(RTM_GETROUTE, broadcast, on_own_route, own);
+	err = dump_routes(own->route, RT_TABLE_UNSPEC, RTN_LOCAL, on_own_route, own);
+	if (!err)
+		err = dump_routes(own->route, RT_TABLE_UNSPEC, RTN_BROADCAST, on_own_route, own);
+	return err;
 }
 
-int interfaces_local(struct prefixes *local, struct prefixes *broadcast)
+int interfaces_local(struct netlink *route, struct prefixes *local, struct prefixes *broadcast)
 {
-	struct own_addresses own = {.local = prefixes_new(), .broadcast = prefixes_new()};
+	struct own_addresses own = {
+		.route = route, .local = prefixes_new(), .broadcast = prefixes_new()};
 	int err = -ENOMEM;
 
 	if (own.local && own.broadcast)
-		err = repeat_if_torn(own_attempt, &own);
+		err = netlink_repeat(own_attempt, &own);
 	if (!err) {
 		prefixes_swap(local, own.local);
 		prefixes_swap(broadcast, own.broadcast);
@@ -287,32 +243,81 @@ int interfaces_local(struct prefixes *local, struct prefixes *broadcast)
 	return err;
 }
 
-int interfaces_watch(void)
+/*
+ * A notice holds one message. Loads of half-words come in network byte order, so the type is
+ * compared with what its bytes give in that order.
+ */
+static int refuse_other_routes(int fd)
+{
+	enum { TYPE = offsetof(struct nlmsghdr, nlmsg_type) };
+	enum { ROUTE = NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_type) };
+	enum { LENGTH = NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_dst_len) };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, TYPE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 5),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, LENGTH),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ROUTE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTN_LOCAL, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTN_BROADCAST, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
+}
+
+int interfaces_subscribe(int fd, bool filter)
 {
 	struct sockaddr_nl address = {
 		.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+			     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
 	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	int err;
+	int err = filter ? refuse_other_routes(fd) : 0;
 
-	if (fd < 0)
-		return -errno;
-	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		return fd;
-	err = -errno;
-	close(fd);
+	if (!err && bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		err = -errno;
 	return err;
 }
 
-/* What it says is not looked at: asking anew cannot be wrong, and is told even of an overrun. */
-bool interfaces_changed(int fd)
+/* A local route comes with each address; an address is one more reason for an interface. */
+static unsigned change_of(const struct nlmsghdr *m)
 {
-	uint8_t message[4096];
-	bool changed = false;
+	const struct rtmsg *route = NLMSG_DATA(m);
+
+	switch (m->nlmsg_type) {
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		if (m->nlmsg_len < NLMSG_LENGTH(sizeof(*route)))
+			return INTERFACES_ALL;
+		if (route->rtm_type == RTN_LOCAL || route->rtm_type == RTN_BROADCAST)
+			return INTERFACES_LOCAL;
+		return route->rtm_dst_len ? 0 : INTERFACES_LINKS | INTERFACES_ROUTED;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		return INTERFACES_LINKS | INTERFACES_LOCAL;
+	default:
+		return INTERFACES_LINKS;
+	}
+}
+
+unsigned interfaces_changed(int fd)
+{
+	union {
+		struct nlmsghdr header;
+		uint8_t bytes[4096];
+	} message;
+	unsigned changed = 0;
 	ssize_t len;
 
-	while ((len = recv(fd, message, sizeof(message), 0)) >= 0 || errno == ENOBUFS)
-		changed = true;
+	while ((len = recv(fd, &message, sizeof(message), MSG_DONTWAIT)) >= 0 || errno == ENOBUFS) {
+		if (len < 0)
+			changed = INTERFACES_ALL;
+		else if ((size_t)len >= sizeof(message.header))
+			changed |= change_of(&message.header);
+	}
 	return changed;
 }

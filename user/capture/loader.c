@@ -7,13 +7,19 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "capture/cpus.h"
+#include "capture/entrances.h"
+#include "capture/settings.h"
 #include "record.h"
 
 #include "capture.skel.h"
@@ -26,13 +32,13 @@ struct loader {
 	struct bpf_program *program;
 	struct rings *rings;
 	struct ring_buffer *doorbell;
+	struct entrances *entrances; /* NULL: our own namespace only */
 	struct kernel_counts *counts; /* one a possible CPU */
+	bool *heard; /* the same: it has a ring, or was told of */
 	int cpus;
 	enum rings_kind kind;
 	size_t ring_size; /* bytes */
 	char reason[LOADER_ERROR_MAX];
-	int *sockets;
-	size_t socket_count;
 };
 
 /* libbpf calls back without a context: one process, one place for its messages. */
@@ -90,21 +96,13 @@ static int explain_perf(char *error, int err)
 	return err;
 }
 
-static void watch_ports(struct capture *skel, const struct loader_options *o)
-{
-	for (size_t i = 0; i < o->port_count; i++)
-		skel->rodata->watched[o->ports[i] / 64] |= 1ULL << (o->ports[i] % 64);
-}
-
-/* Sizes that depend on the machine, and of the two programs and rings only the wanted one. */
+/* Sizes that depend on the machine, and of the programs and rings only the wanted one. */
 static int configure(struct loader *l, const struct loader_options *o)
 {
 	struct capture *skel = l->skel;
 	uint32_t cpus = (uint32_t)l->cpus, tracked = FRAGMENTS_PER_CPU * cpus;
 	bool perf = l->kind == RINGS_PERF;
 
-	watch_ports(skel, o);
-	skel->rodata->clamp = o->clamp;
 	bpf_map__set_max_entries(skel->maps.counts, cpus);
 	bpf_map__set_max_entries(skel->maps.scratches, cpus);
 	bpf_map__set_max_entries(skel->maps.events, cpus);
@@ -113,9 +111,8 @@ static int configure(struct loader *l, const struct loader_options *o)
 	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)l->ring_size);
 	bpf_map__set_autocreate(skel->maps.ring, !perf);
 	bpf_map__set_autocreate(skel->maps.events, perf);
-	bpf_program__set_autoload(skel->progs.capture_perf, perf);
-	bpf_program__set_autoload(skel->progs.capture_ring, !perf);
-	l->program = perf ? skel->progs.capture_perf : skel->progs.capture_ring;
+	skel->rodata->entered = o->slots > 0;
+	l->program = settings_prepare(skel, o, perf);
 	return 0;
 }
 
@@ -145,14 +142,32 @@ static void close_program(struct loader *l)
 	l->rings = NULL;
 	ring_buffer__free(l->doorbell);
 	l->doorbell = NULL;
+	entrances_free(l->entrances);
+	l->entrances = NULL;
 	capture__destroy(l->skel);
 	l->skel = NULL;
 }
 
+/* Where that cannot be told, all count as heard. */
+static int remember_cpus(struct loader *l)
+{
+	size_t count = (size_t)l->cpus;
+
+	if (!l->heard)
+		l->heard = calloc(count, sizeof(*l->heard));
+	if (!l->heard)
+		return -ENOMEM;
+	if (l->kind != RINGS_PERF || cpus_online(l->heard, count))
+		memset(l->heard, true, count * sizeof(*l->heard));
+	return 0;
+}
+
 static int open_rings(struct loader *l, char *error)
 {
-	int err;
+	int err = remember_cpus(l);
 
+	if (err)
+		return explain(error, err, "cannot open the ring");
 	if (l->kind == RINGS_PERF) {
 		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), l->ring_size, &l->rings);
 		if (err)
@@ -181,6 +196,13 @@ static int open_program(struct loader *l, const struct loader_options *o, char *
 	err = capture__load(l->skel);
 	if (err)
 		return explain(error, err, "cannot load the BPF program");
+	err = settings_fill(l->skel, o);
+	if (err)
+		return explain(error, err, "cannot tell the program the networks");
+	if (o->slots)
+		err = entrances_new(bpf_program__fd(l->program), o->slots, &l->entrances);
+	if (err)
+		return explain(error, err, "cannot load the programs of other namespaces");
 	err = map_counts(l);
 	if (err)
 		return explain(error, err, "cannot map the program's counters");
@@ -227,44 +249,29 @@ out:
 	return 0;
 }
 
-void loader_detach(struct loader *l)
-{
-	for (size_t i = 0; i < l->socket_count; i++)
-		close(l->sockets[i]);
-	l->socket_count = 0;
-}
-
 void loader_free(struct loader *l)
 {
 	if (!l)
 		return;
-	loader_detach(l);
-	free(l->sockets);
 	close_program(l);
+	free(l->heard);
 	free(l);
 }
 
-static int keep_socket(struct loader *l, int fd)
-{
-	int *more = realloc(l->sockets, (l->socket_count + 1) * sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	l->sockets = more;
-	l->sockets[l->socket_count++] = fd;
-	return 0;
-}
-
 /* The filter goes on before the socket is bound, so that no packet ever passes unfiltered. */
-static int prepare_socket(struct loader *l, int fd, const struct interface *interface)
+static int prepare_socket(
+	struct loader *l, int fd, const struct interface *interface, uint16_t slot)
 {
-	int program = bpf_program__fd(l->program), ignore = 1;
+	int program = slot ? entrances_program(l->entrances, slot) : bpf_program__fd(l->program);
+	int ignore = 1;
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
 		.sll_protocol = htons(ETH_P_ALL),
 		.sll_ifindex = (int)interface->index,
 	};
 
+	if (program < 0)
+		return program;
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)))
 		return -errno;
 	/* Loopback shows each packet when it is sent and again when it is received. */
@@ -288,28 +295,17 @@ static int set_promiscuous(int fd, const struct interface *interface)
 	return 0;
 }
 
-int loader_attach(struct loader *l, const struct interface *interface, bool promiscuous,
-	char error[static LOADER_ERROR_MAX])
+int loader_attach(struct loader *l, int fd, const struct interface *interface, uint16_t slot,
+	bool promiscuous)
 {
-	char what[64 + sizeof(interface->name)];
-	int fd, err;
+	int err;
 
-	snprintf(what, sizeof(what), "cannot watch interface %s", interface->name);
 	if (!interface->index) /* 0 would mean every interface */
-		return explain(error, -ENODEV, what);
-	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return explain(error, -errno, what);
-	err = prepare_socket(l, fd, interface);
+		return -ENODEV;
+	err = prepare_socket(l, fd, interface, slot);
 	if (!err && promiscuous)
 		err = set_promiscuous(fd, interface);
-	if (!err)
-		err = keep_socket(l, fd);
-	if (err) {
-		close(fd);
-		return explain(error, err, what);
-	}
-	return 0;
+	return err;
 }
 
 struct rings *loader_rings(struct loader *l)
@@ -343,6 +339,16 @@ void loader_disarm(struct loader *l)
 	__atomic_store_n(&l->skel->data_control->control.armed, 0, __ATOMIC_RELAXED);
 }
 
+/* Programs run in RCU read sections, whose end the membarrier waits for. */
+void loader_stop(struct loader *l)
+{
+	static const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+	__atomic_store_n(&l->skel->data_control->control.stopped, 1, __ATOMIC_SEQ_CST);
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		nanosleep(&pause, NULL);
+}
+
 int loader_doorbell_fd(const struct loader *l)
 {
 	return ring_buffer__epoll_fd(l->doorbell);
@@ -351,6 +357,37 @@ int loader_doorbell_fd(const struct loader *l)
 void loader_doorbell_clear(struct loader *l)
 {
 	ring_buffer__consume(l->doorbell);
+}
+
+void loader_set_ports(struct loader *l, const uint16_t *ports, size_t count)
+{
+	settings_set_ports(l->skel, ports, count);
+}
+
+void loader_set_sample(struct loader *l, uint32_t sample)
+{
+	settings_set_sample(l->skel, sample);
+}
+
+void loader_disable_networks(struct loader *l)
+{
+	settings_disable_networks(l->skel);
+}
+
+void loader_disable_clamp(struct loader *l)
+{
+	settings_disable_clamp(l->skel);
+}
+
+int loader_unheard_cpu(struct loader *l)
+{
+	for (int i = 0; i < l->cpus; i++) {
+		if (l->heard[i] || !__atomic_load_n(&l->counts[i].ring_full, __ATOMIC_RELAXED))
+			continue;
+		l->heard[i] = true;
+		return i;
+	}
+	return -1;
 }
 
 void loader_read_counts(const struct loader *l, struct loader_counts *ret)
@@ -363,5 +400,6 @@ void loader_read_counts(const struct loader *l, struct loader_counts *ret)
 		ret->ring_full += __atomic_load_n(&c->ring_full, __ATOMIC_RELAXED);
 		ret->fragments_refused += __atomic_load_n(&c->fragments_refused, __ATOMIC_RELAXED);
 		ret->empty_segments += __atomic_load_n(&c->empty_segments, __ATOMIC_RELAXED);
+		ret->filtered += __atomic_load_n(&c->filtered, __ATOMIC_RELAXED);
 	}
 }

@@ -18,6 +18,7 @@ enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_IPV6 = 0x86dd, COOKED_OUTGOING = 4 };
 typedef void link_fn(struct cursor *c, struct captured *ret);
 
 struct replay {
+	FILE *file; /* until libpcap has it */
 	pcap_t *pcap;
 	link_fn *link;
 	const char *path;
@@ -83,33 +84,34 @@ static link_fn *link_of(int type)
 }
 
 /* A pipe is read without a buffer, so that its descriptor tells whether there is more. */
-static pcap_t *open_pcap(struct replay *r, char *why)
+static int open_file(struct replay *r)
 {
-	FILE *from = strcmp(r->path, "-") ? fopen(r->path, "re") : fdopen(dup(STDIN_FILENO), "r");
 	struct stat status;
-	pcap_t *pcap;
 
-	if (!from || fstat(fileno(from), &status)) {
-		snprintf(why, PCAP_ERRBUF_SIZE, "%s", strerror(errno));
-		if (from)
-			fclose(from);
-		return NULL;
-	}
+	r->file = strcmp(r->path, "-") ? fopen(r->path, "re") : fdopen(dup(STDIN_FILENO), "r");
+	if (!r->file || fstat(fileno(r->file), &status))
+		return -errno;
 	if (!S_ISREG(status.st_mode)) {
-		setvbuf(from, NULL, _IONBF, 0);
-		r->pipe_fd = fileno(from);
+		setvbuf(r->file, NULL, _IONBF, 0);
+		r->pipe_fd = fileno(r->file);
 	}
-	pcap = pcap_fopen_offline_with_tstamp_precision(from, PCAP_TSTAMP_PRECISION_NANO, why);
-	if (!pcap)
-		fclose(from);
-	return pcap;
+	return 0;
+}
+
+static int refuse(const struct replay *r, const char *why, char *error)
+{
+	/* libpcap names the path in some of its messages and not in others. */
+	const char *prefix = strstr(why, r->path) ? "" : r->path;
+
+	snprintf(error, REPLAY_ERROR_MAX, "cannot read capture file %s%s%s", prefix,
+		*prefix ? ": " : "", why);
+	return -EIO;
 }
 
 int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX])
 {
-	char why[PCAP_ERRBUF_SIZE] = "";
 	struct replay *r = calloc(1, sizeof(*r));
-	int type;
+	int err;
 
 	if (!r) {
 		snprintf(error, REPLAY_ERROR_MAX, "cannot read %s: out of memory", path);
@@ -117,30 +119,37 @@ int replay_open(const char *path, struct replay **ret, char error[static REPLAY_
 	}
 	r->path = path;
 	r->pipe_fd = -1;
-	r->pcap = open_pcap(r, why);
-	if (!r->pcap) {
-		/* libpcap names the path in some of its messages and not in others. */
-		const char *prefix = strstr(why, path) ? "" : path;
-
-		snprintf(error, REPLAY_ERROR_MAX, "cannot read capture file %s%s%s", prefix,
-			*prefix ? ": " : "", why);
+	err = open_file(r);
+	if (err) {
+		refuse(r, strerror(-err), error);
 		replay_close(r);
-		return -EIO;
-	}
-	type = pcap_datalink(r->pcap);
-	r->link = link_of(type);
-	if (!r->link) {
-		const char *name = pcap_datalink_val_to_name(type);
-
-		snprintf(error, REPLAY_ERROR_MAX,
-			"cannot read %s: link type %d (%s) is not Ethernet, raw IP, Linux cooked "
-			"or BSD loopback",
-			path, type, name ? name : "unknown");
-		replay_close(r);
-		return -ENOTSUP;
+		return err;
 	}
 	*ret = r;
 	return 0;
+}
+
+int replay_begin(struct replay *r, char error[static REPLAY_ERROR_MAX])
+{
+	char why[PCAP_ERRBUF_SIZE] = "";
+	const char *name;
+	int type;
+
+	r->pcap =
+		pcap_fopen_offline_with_tstamp_precision(r->file, PCAP_TSTAMP_PRECISION_NANO, why);
+	if (!r->pcap)
+		return refuse(r, why, error);
+	r->file = NULL; /* libpcap closes it from now on */
+	type = pcap_datalink(r->pcap);
+	r->link = link_of(type);
+	if (r->link)
+		return 0;
+	name = pcap_datalink_val_to_name(type);
+	snprintf(error, REPLAY_ERROR_MAX,
+		"cannot read %s: link type %d (%s) is not Ethernet, raw IP, Linux cooked or BSD "
+		"loopback",
+		r->path, type, name ? name : "unknown");
+	return -ENOTSUP;
 }
 
 void replay_close(struct replay *r)
@@ -149,6 +158,8 @@ void replay_close(struct replay *r)
 		return;
 	if (r->pcap)
 		pcap_close(r->pcap);
+	if (r->file)
+		fclose(r->file);
 	free(r);
 }
 

@@ -17,8 +17,13 @@ enum { REPLAY_ERROR_MAX = 512 };
 
 struct replay;
 
-/* "-" is standard input. 0 or -errno, then error holds one line. */
+/*
+ * Opens the file and reads nothing of it, so that the rights which that takes can be given up
+ * before its bytes are looked at. "-" is standard input. 0 or -errno, then error holds one line.
+ */
 int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX]);
+/* Reads how the file begins; before all that follows. Errors as above. */
+int replay_begin(struct replay *replay, char error[static REPLAY_ERROR_MAX]);
 void replay_close(struct replay *replay);
 
 /* Readable when replay_next will not wait; -1 for a regular file, which never makes one wait. */

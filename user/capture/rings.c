@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "capture/rings.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "capture/assembly.h"
@@ -42,12 +44,15 @@ struct rings {
 	size_t reader_count;
 
 	struct ring_buffer *ring;
-	captured_fn *fn; /* of the drain under way */
+	uint8_t *positions; /* two pages of the BPF ring: how far it is read, how far written */
+	uint64_t ring_size; /* bytes, of the BPF ring */
+	captured_fn *fn;    /* of the drain under way */
 	void *arg;
 	size_t drained;
 	uint64_t before; /* of that drain too */
 
 	bool waiting;
+	uint64_t peak; /* bytes waiting in one ring when a drain began */
 	struct assembly assembly;
 };
 
@@ -149,8 +154,13 @@ static size_t drain_perf(struct rings *rings, uint64_t before, captured_fn *fn, 
 	uint64_t next;
 	size_t packets = 0;
 
-	for (size_t i = 0; i < rings->reader_count; i++)
-		reader_open(&rings->readers[i]);
+	for (size_t i = 0; i < rings->reader_count; i++) {
+		struct reader *reader = &rings->readers[i];
+
+		reader_open(reader);
+		if (reader->head - reader->tail > rings->peak)
+			rings->peak = reader->head - reader->tail;
+	}
 	while ((r = earliest(rings, &next)) && r->sample && r->time < before) {
 		uint64_t until = next < before ? next : before - 1;
 
@@ -173,8 +183,20 @@ static int on_ring_record(void *ctx, void *data, size_t size)
 	return rings->waiting ? -1 : 0;
 }
 
+static uint64_t ring_waiting(const struct rings *rings)
+{
+	const unsigned long *read = (const void *)rings->positions;
+	const unsigned long *written = (const void *)(rings->positions + sysconf(_SC_PAGESIZE));
+
+	return __atomic_load_n(written, __ATOMIC_ACQUIRE) - __atomic_load_n(read, __ATOMIC_RELAXED);
+}
+
 static size_t drain_ring(struct rings *rings, uint64_t before, captured_fn *fn, void *arg)
 {
+	uint64_t waiting = ring_waiting(rings);
+
+	if (waiting > rings->peak)
+		rings->peak = waiting;
 	rings->fn = fn;
 	rings->arg = arg;
 	rings->before = before;
@@ -265,6 +287,23 @@ out:
 	return 0;
 }
 
+/* libbpf 1.1 keeps to itself how much waits in a ring. */
+static int map_positions(struct rings *rings, int map_fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	void *pages;
+
+	if (bpf_obj_get_info_by_fd(map_fd, &info, &size))
+		return -errno;
+	pages = mmap(NULL, 2 * (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, map_fd, 0);
+	if (pages == MAP_FAILED)
+		return -errno;
+	rings->positions = pages;
+	rings->ring_size = info.max_entries;
+	return 0;
+}
+
 int rings_new_bpf(int map_fd, struct rings **ret)
 {
 	struct rings *rings = calloc(1, sizeof(*rings));
@@ -273,8 +312,8 @@ int rings_new_bpf(int map_fd, struct rings **ret)
 	if (!rings)
 		return -ENOMEM;
 	rings->ring = ring_buffer__new(map_fd, on_ring_record, rings, NULL);
-	if (!rings->ring) {
-		err = -errno;
+	err = rings->ring ? map_positions(rings, map_fd) : -errno;
+	if (err) {
 		rings_free(rings);
 		return err;
 	}
@@ -288,6 +327,8 @@ void rings_free(struct rings *rings)
 		return;
 	perf_buffer__free(rings->perf);
 	ring_buffer__free(rings->ring);
+	if (rings->positions)
+		munmap(rings->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
 	assembly_done(&rings->assembly);
 	free(rings->readers);
 	free(rings);
@@ -313,4 +354,25 @@ bool rings_waiting(const struct rings *rings)
 uint64_t rings_broken(const struct rings *rings)
 {
 	return rings->assembly.broken;
+}
+
+void rings_read_level(struct rings *rings, bool restart, struct rings_level *ret)
+{
+	*ret = (struct rings_level){.peak = rings->peak};
+	if (rings->ring) {
+		ret->size = rings->ring_size;
+		ret->waiting = ring_waiting(rings);
+	}
+	for (size_t i = 0; i < rings->reader_count; i++) {
+		const struct reader *r = &rings->readers[i];
+		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+
+		ret->size = r->mask + 1;
+		if (head - r->tail > ret->waiting)
+			ret->waiting = head - r->tail;
+	}
+	if (ret->waiting > ret->peak)
+		ret->peak = ret->waiting;
+	if (restart)
+		rings->peak = 0;
 }

@@ -52,4 +52,12 @@ bool rings_waiting(const struct rings *rings);
 /* Packets that came incomplete or broken; 0 in a right build. */
 uint64_t rings_broken(const struct rings *rings);
 
+/* Bytes: of each ring; waiting in the fullest one now; and most of all when a drain began. */
+struct rings_level {
+	uint64_t size, waiting, peak;
+};
+
+/* restart: the peak begins anew. */
+void rings_read_level(struct rings *rings, bool restart, struct rings_level *ret);
+
 #endif

@@ -54,3 +54,8 @@ const uint8_t *copies_fetch(const struct copies *c, struct copy copy)
 		return NULL;
 	return c->block + copy.position % c->size;
 }
+
+size_t copies_memory(const struct copies *c)
+{
+	return sizeof(*c) + c->size;
+}

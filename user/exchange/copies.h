@@ -33,4 +33,7 @@ struct copy copies_store(struct copies *copies, const uint8_t *bytes, uint32_t l
 /* The bytes, valid until the next copies_store; NULL where they were overwritten. */
 const uint8_t *copies_fetch(const struct copies *copies, struct copy copy);
 
+/* Bytes allocated in all. */
+size_t copies_memory(const struct copies *copies);
+
 #endif

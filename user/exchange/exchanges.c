@@ -41,6 +41,7 @@ struct exchanges {
 	struct ledger *ledger;
 	uint64_t timeout;
 	size_t continued; /* entries in PENDING_CONTINUED */
+	uint64_t unanswered[ROLE_UPDATE + 1];
 };
 
 struct exchanges *exchanges_new(size_t max_queries, uint64_t timeout_ns, struct ledger *ledger)
@@ -114,10 +115,12 @@ static void forget(struct exchanges *x, struct pending *p)
 /* reason is the ledger's count for a query that is still owed its response. */
 static void give_up(struct exchanges *x, struct pending *p, uint64_t *reason)
 {
-	if (p->state == PENDING_OWED)
+	if (p->state == PENDING_OWED) {
 		++*reason;
-	else if (p->state == PENDING_REPEATED)
+		x->unanswered[p->query.role] += reason == &x->ledger->queries_unanswered;
+	} else if (p->state == PENDING_REPEATED) {
 		x->ledger->queries_retried++;
+	}
 	forget(x, p);
 }
 
@@ -285,4 +288,14 @@ void exchanges_drain(struct exchanges *x)
 size_t exchanges_pending(const struct exchanges *x)
 {
 	return table_count(x->queries) - x->continued;
+}
+
+uint64_t exchanges_unanswered(const struct exchanges *x, enum role role)
+{
+	return x->unanswered[role];
+}
+
+size_t exchanges_memory(const struct exchanges *x)
+{
+	return sizeof(*x) + table_memory(x->queries) + table_memory(x->connections);
 }

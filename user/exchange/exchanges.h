@@ -88,5 +88,9 @@ void exchanges_drain(struct exchanges *x);
 
 /* The queries that are owed a response, retries among them, continuing transfers not. */
 size_t exchanges_pending(const struct exchanges *x);
+/* Of the ledger's queries_unanswered those of one role. */
+uint64_t exchanges_unanswered(const struct exchanges *x, enum role role);
+/* Bytes allocated in all. */
+size_t exchanges_memory(const struct exchanges *x);
 
 #endif

@@ -146,3 +146,8 @@ uint64_t held_next_expiry(const struct held *held)
 		return UINT64_MAX;
 	return oldest->time > UINT64_MAX - HELD_SKEW_NS ? UINT64_MAX : oldest->time + HELD_SKEW_NS;
 }
+
+size_t held_memory(const struct held *held)
+{
+	return sizeof(*held) + table_memory(held->responses);
+}

@@ -60,6 +60,8 @@ bool held_take_match(
 	struct held *held, const struct flow *query, uint16_t id, struct held_response *ret);
 
 size_t held_count(const struct held *held);
+/* Bytes allocated in all. */
+size_t held_memory(const struct held *held);
 /* When the oldest is due, monotonic ns; UINT64_MAX: none is held. */
 uint64_t held_next_expiry(const struct held *held);
 

@@ -30,16 +30,17 @@ struct emit *emit_new(struct sink **sinks, size_t sink_count, enum lines_format 
 
 	if (!e)
 		return NULL;
-	e->sinks = sinks;
 	e->sink_count = sink_count;
+	e->sinks = calloc(sink_count, sizeof(struct sink *));
 	e->forms = calloc(sink_count, sizeof(*e->forms));
 	e->encoder = encoder_new(identity, version);
 	e->lines = lines_new(format, identity, version);
-	if (!e->forms || !e->encoder || !e->lines) {
+	if (!e->sinks || !e->forms || !e->encoder || !e->lines) {
 		emit_free(e);
 		return NULL;
 	}
 	for (size_t i = 0; i < sink_count; i++) {
+		e->sinks[i] = sinks[i];
 		e->forms[i] = form_of(sinks[i]);
 		e->wanted[e->forms[i]] = true;
 	}
@@ -52,6 +53,7 @@ void emit_free(struct emit *e)
 		return;
 	encoder_free(e->encoder);
 	lines_free(e->lines);
+	free(e->sinks);
 	free(e->forms);
 	free(e);
 }

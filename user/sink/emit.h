@@ -15,7 +15,8 @@
 
 struct emit;
 
-/* The sinks outlive the result. NULL without memory or with a text no frame can hold. */
+/* The sinks, not their array, outlive the result; the texts too. NULL without memory or with a text
+ * no frame can hold. */
 struct emit *emit_new(struct sink **sinks, size_t sink_count, enum lines_format format,
 	const char *identity, const char *version);
 void emit_free(struct emit *emit);

@@ -183,7 +183,9 @@ uint64_t feed_discard(struct feed *f)
 
 const struct feed_counts *feed_counts(struct feed *f)
 {
-	if (f->spool)
+	if (f->spool) {
 		f->counts.spool = *spool_counts(f->spool);
+		f->counts.spool_bytes = spool_used(f->spool);
+	}
 	return &f->counts;
 }

@@ -19,11 +19,12 @@
 #include "sink/queue.h"
 #include "sink/spool.h"
 
-/* All only grow. */
+/* All but spool_bytes only grow. */
 struct feed_counts {
 	uint64_t left_queue; /* frames into the spool, or sent straight */
 	uint64_t returned;   /* frames sent and then back in the spool */
 	struct spool_counts spool;
+	uint64_t spool_bytes; /* on disk now */
 };
 
 struct feed;

@@ -25,6 +25,7 @@ enum { NUMBER_MAX = 9999, NAME_MAX_BYTES = SINK_TEXT_MAX + 8 };
 
 struct file_transport {
 	struct transport base;
+	const struct sink_files *files;
 	char path[SINK_TEXT_MAX];
 	char name[NAME_MAX_BYTES]; /* of the file that is open or was last */
 	mode_t type;               /* S_IFREG, S_IFIFO, ... */
@@ -35,6 +36,12 @@ struct file_transport {
 
 /* O_NONBLOCK: a FIFO without a reader is refused with ENXIO and does not hang. */
 enum { OPEN_FLAGS = O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC | O_NOCTTY };
+
+/* A descriptor or -errno. */
+static int open_file(const struct file_transport *f, const char *name, int flags)
+{
+	return f->files->open(f->files->arg, name, OPEN_FLAGS | flags, 0644);
+}
 
 /* The next multiple of the interval, by the wall clock as it goes now. */
 static void set_due(struct file_transport *f)
@@ -51,19 +58,17 @@ static int open_next(struct file_transport *f)
 	const time_t now = (time_t)(clock_wall() / NS_PER_SECOND);
 	char name[SINK_TEXT_MAX];
 	struct tm local;
-	int fd = -1;
+	int fd = -EEXIST;
 
 	if (!localtime_r(&now, &local) || !strftime(name, sizeof(name), f->path, &local)) {
 		f->base.why = "the name is too long with its time filled in";
 		return -ENAMETOOLONG;
 	}
-	for (int n = 0; fd < 0 && n <= NUMBER_MAX; n++) {
+	for (int n = 0; fd == -EEXIST && n <= NUMBER_MAX; n++) {
 		snprintf(f->name, sizeof(f->name), n ? "%s.%d" : "%s", name, n);
-		fd = open(f->name, OPEN_FLAGS | O_CREAT | O_EXCL, 0644);
-		if (fd < 0 && errno != EEXIST)
-			return -errno;
+		fd = open_file(f, f->name, O_CREAT | O_EXCL);
 	}
-	return fd < 0 ? -EEXIST : fd;
+	return fd;
 }
 
 /*
@@ -75,15 +80,12 @@ static int reopen(struct file_transport *f)
 {
 	int create = f->type == S_IFREG ? O_CREAT : 0;
 	struct stat status;
-	int fd = f->many ? open_next(f) : open(f->path, OPEN_FLAGS | create, 0644);
+	int fd = f->many ? open_next(f) : open_file(f, f->path, create);
 
-	if (f->many && fd < 0)
+	if (fd == -ENXIO)
+		f->base.why = "nobody reads it";
+	if (fd < 0)
 		return fd;
-	if (fd < 0) {
-		if (errno == ENXIO)
-			f->base.why = "nobody reads it";
-		return -errno;
-	}
 	if (fstat(fd, &status) || (status.st_mode & S_IFMT) != f->type) {
 		close(fd);
 		f->base.why = "it has been replaced";
@@ -112,11 +114,12 @@ static int file_open(struct transport *t, struct wait *wait)
 /* The file that is open has been moved away or removed, as a log rotation does. */
 static bool moved(const struct file_transport *f)
 {
+	const char *name = f->many ? f->name : f->path;
 	struct stat open_one, named;
 
 	if (fstat(f->base.fd, &open_one))
 		return false;
-	return stat(f->many ? f->name : f->path, &named) || named.st_dev != open_one.st_dev ||
+	return f->files->status(f->files->arg, name, &named) || named.st_dev != open_one.st_dev ||
 	       named.st_ino != open_one.st_ino;
 }
 
@@ -185,8 +188,8 @@ static int file_close(struct transport *t)
 	struct file_transport *f = (struct file_transport *)t;
 	int rc = 0;
 
-	if (t->fd >= 0 && f->many && !f->size && unlink(f->name))
-		rc = -errno;
+	if (t->fd >= 0 && f->many && !f->size)
+		rc = f->files->discard(f->files->arg, f->name);
 	if (t->fd >= 0 && close(t->fd))
 		rc = -errno;
 	t->fd = -1;
@@ -222,11 +225,11 @@ static int file_new(struct transport **ret)
 	return 0;
 }
 
-static bool is_special(const char *path)
+static bool is_special(const struct file_transport *f)
 {
 	struct stat status;
 
-	return !stat(path, &status) && !S_ISREG(status.st_mode);
+	return !f->files->status(f->files->arg, f->path, &status) && !S_ISREG(status.st_mode);
 }
 
 /* Opens the file and sees what it is. */
@@ -234,12 +237,12 @@ static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
 {
 	struct stat status;
 
-	f->base.fd = f->many ? open_next(f) : open(f->path, OPEN_FLAGS | O_CREAT | O_TRUNC, 0644);
+	f->base.fd = f->many ? open_next(f) : open_file(f, f->path, O_CREAT | O_TRUNC);
 	if (f->base.fd < 0) {
-		int rc = f->many ? f->base.fd : -errno;
+		int rc = f->base.fd;
 
 		f->base.fd = -1;
-		if (rc != -ENXIO || stat(f->path, &status))
+		if (rc != -ENXIO || f->files->status(f->files->arg, f->path, &status))
 			return rc;
 		if (S_ISSOCK(status.st_mode))
 			snprintf(hint, hint_size,
@@ -255,8 +258,8 @@ static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
 	return 0;
 }
 
-int file_transport_new(
-	const struct sink_url *url, struct transport **ret, char *hint, size_t hint_size)
+int file_transport_new(const struct sink_url *url, const struct sink_options *options,
+	struct transport **ret, char *hint, size_t hint_size)
 {
 	const struct sink_settings *s = &url->settings;
 	struct file_transport *f;
@@ -266,11 +269,11 @@ int file_transport_new(
 	if (rc)
 		return rc;
 	f = (struct file_transport *)t;
+	f->files = sink_files(options);
 	memcpy(f->path, url->target, strnlen(url->target, sizeof(f->path) - 1));
 	f->rotate_size = s->rotate_size;
 	f->rotate_interval = s->rotate_interval;
-	f->many = (strchr(f->path, '%') || s->rotate_size || s->rotate_interval) &&
-		  !is_special(f->path);
+	f->many = (strchr(f->path, '%') || s->rotate_size || s->rotate_interval) && !is_special(f);
 	if (f->many)
 		t->name = f->name;
 	tzset(); /* localtime_r need not */

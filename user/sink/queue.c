@@ -257,3 +257,17 @@ void queue_close(struct queue *q)
 	atomic_store_explicit(&q->closed, true, memory_order_release);
 	ring_bell(q->room_fd);
 }
+
+/* The reader's first, so that the writer's is never behind it. */
+size_t queue_used(const struct queue *q)
+{
+	uint64_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
+	uint64_t used = atomic_load_explicit(&q->head, memory_order_acquire) - tail;
+
+	return used < q->capacity ? used : q->capacity;
+}
+
+size_t queue_capacity(const struct queue *q)
+{
+	return q->capacity;
+}

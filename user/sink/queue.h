@@ -62,6 +62,10 @@ bool queue_next(
 void queue_release(struct queue *queue, const struct queue_cursor *upto);
 bool queue_empty(struct queue *queue);
 
+/* Bytes that are taken, overheads included, and that there are. Any thread. */
+size_t queue_used(const struct queue *queue);
+size_t queue_capacity(const struct queue *queue);
+
 /* Reader: true: sleep now on queue_wake_fd; false: something is there. After the sleep: awake. */
 bool queue_may_sleep(struct queue *queue);
 void queue_awake(struct queue *queue);

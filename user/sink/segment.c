@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "sink/queue.h"
+#include "sink/spool_folder.h"
 
 static const char magic[8] = "DTSPOOL1";
 
@@ -21,7 +22,10 @@ struct header {
 };
 _Static_assert(sizeof(struct header) == SEGMENT_HEADER, "the header has no gaps");
 
-enum { SCAN_SIZE = 2 * QUEUE_ITEM_MAX };
+enum {
+	SCAN_SIZE = 2 * QUEUE_ITEM_MAX,
+	SEGMENT_PATH_MAX = SPOOL_FOLDER_MAX + SEGMENT_NAME_MAX,
+};
 
 void segment_crc_init(struct segment_crc *crc)
 {
@@ -81,22 +85,29 @@ static void name_of(uint64_t number, char ret[SEGMENT_NAME_MAX])
 	snprintf(ret, SEGMENT_NAME_MAX, "%016" PRIx64 ".seg", number);
 }
 
-int segment_open(int folder, uint64_t number, int flags)
+static void path_of(
+	const struct spool_folder *folder, uint64_t number, char ret[static SEGMENT_PATH_MAX])
 {
 	char name[SEGMENT_NAME_MAX];
-	int fd;
 
 	name_of(number, name);
-	fd = openat(folder, name, flags | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fd;
+	snprintf(ret, SEGMENT_PATH_MAX, "%s/%s", folder->path, name);
 }
 
-int segment_remove(int folder, uint64_t number)
+int segment_open(const struct spool_folder *folder, uint64_t number, int flags)
 {
-	char name[SEGMENT_NAME_MAX];
+	char path[SEGMENT_PATH_MAX];
 
-	name_of(number, name);
-	return unlinkat(folder, name, 0) ? -errno : 0;
+	path_of(folder, number, path);
+	return folder->files->open(folder->files->arg, path, flags | O_CLOEXEC, 0600);
+}
+
+int segment_remove(const struct spool_folder *folder, uint64_t number)
+{
+	char path[SEGMENT_PATH_MAX];
+
+	path_of(folder, number, path);
+	return folder->files->unlink(folder->files->arg, path);
 }
 
 bool segment_number(const char *name, uint64_t *ret)
@@ -167,8 +178,8 @@ static int read_header(int fd, struct segment *ret, bool *ret_full)
 	return 0;
 }
 
-int segment_read(const struct segment_crc *crc, int folder, uint64_t number, struct segment *ret,
-	bool *ret_torn)
+int segment_read(const struct segment_crc *crc, const struct spool_folder *folder, uint64_t number,
+	struct segment *ret, bool *ret_torn)
 {
 	int fd = segment_open(folder, number, O_RDONLY), rc;
 	struct stat status;

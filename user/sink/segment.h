@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct spool_folder;
+
 enum {
 	SEGMENT_HEADER = 32,
 	SEGMENT_RECORD = 8, /* bytes in front of each record's own */
@@ -43,8 +45,8 @@ int segment_get(const struct segment_crc *crc, const uint8_t *at, size_t have,
 	const void **ret_bytes, size_t *ret_len);
 
 /* All by number in the folder: a descriptor, or -errno. */
-int segment_open(int folder, uint64_t number, int flags);
-int segment_remove(int folder, uint64_t number);
+int segment_open(const struct spool_folder *folder, uint64_t number, int flags);
+int segment_remove(const struct spool_folder *folder, uint64_t number);
 /* True for the name of a segment. */
 bool segment_number(const char *name, uint64_t *ret);
 
@@ -54,7 +56,7 @@ int segment_write_header(int fd, const struct segment *segment, bool full);
  * Reads what the segment of that number holds. 0 or -errno; -EBADMSG: it is no segment. *ret_torn:
  * something stood behind the last good record.
  */
-int segment_read(const struct segment_crc *crc, int folder, uint64_t number, struct segment *ret,
-	bool *ret_torn);
+int segment_read(const struct segment_crc *crc, const struct spool_folder *folder, uint64_t number,
+	struct segment *ret, bool *ret_torn);
 
 #endif

@@ -33,8 +33,7 @@ struct sender {
 	pthread_mutex_t lock; /* for counts */
 	struct sender_counts counts;
 	const _Atomic uint64_t *lost_queue_full;
-	atomic_bool failed;
-	atomic_bool reopen; /* asked for */
+	atomic_bool failed, reopen; /* the latter: asked for */
 	int failure_fd;
 	pthread_t thread;
 	bool running;
@@ -57,6 +56,7 @@ static void count_add(struct sender *s, uint64_t *count, uint64_t n)
 	pthread_mutex_lock(&s->lock);
 	*count += n;
 	s->counts.feed = *feed_counts(s->feed);
+	s->counts.open = s->open;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -392,6 +392,7 @@ static void *run(void *arg)
 		finish(s);
 	if (s->spool)
 		move_to_spool(s);
+	count_add(s, &s->counts.ended, 1);
 	return NULL;
 }
 
@@ -477,10 +478,8 @@ void sender_free(struct sender *s)
 {
 	if (!s)
 		return;
-	if (s->running) {
-		sender_stop(s);
-		sender_join(s);
-	}
+	sender_stop(s);
+	sender_join(s);
 	output_free(s->output);
 	feed_free(s->feed);
 	pthread_mutex_destroy(&s->lock);

@@ -29,7 +29,7 @@
 #include "sink/sink.h"
 #include "sink/transport.h"
 
-/* All only grow, and at every moment sent >= returned + confirmed + unconfirmed. */
+/* All but open only grow, and at every moment sent >= returned + confirmed + unconfirmed. */
 struct sender_counts {
 	uint64_t sent; /* frames taken whole by the system, each time */
 	uint64_t confirmed;
@@ -38,6 +38,8 @@ struct sender_counts {
 	uint64_t connections;
 	struct feed_counts feed;
 	uint64_t reasons[REPORT_REASONS]; /* times that each happened */
+	bool open;                        /* now */
+	uint64_t ended;                   /* not 0: sender_join will not wait */
 };
 
 struct sender;

@@ -42,8 +42,8 @@ static int open_spool(
 	if (!folder || sink->wait_for_room || sink->url.kind == SINK_FILE ||
 		sink->url.kind == SINK_LINES)
 		return 0;
-	rc = spool_new(folder, &sink->url, size ? size : SINK_SPOOL_DEFAULT, &sink->spool, hint,
-		sizeof(hint));
+	rc = spool_new(sink_files(options), folder, &sink->url, size ? size : SINK_SPOOL_DEFAULT,
+		&sink->spool, hint, sizeof(hint));
 	if (rc && *hint)
 		snprintf(error, error_size, "sink '%.200s': cannot use %s", sink->url.text, hint);
 	else if (rc)
@@ -133,6 +133,19 @@ void sink_stop(struct sink *sink)
 	sender_join(sink->sender);
 }
 
+bool sink_ended(const struct sink *sink)
+{
+	struct sender_counts c;
+
+	sender_read_counts(sink->sender, &c);
+	return c.ended;
+}
+
+void sink_set_full(struct sink *sink, bool full)
+{
+	sink->url.full = full;
+}
+
 void sink_free(struct sink *sink)
 {
 	if (!sink)
@@ -185,9 +198,32 @@ void sink_read_counts(const struct sink *sink, struct sink_counts *ret)
 	ret->offered = accepted + ret->lost_queue_full;
 }
 
+void sink_read_levels(const struct sink *sink, struct sink_levels *ret)
+{
+	struct sender_counts c;
+
+	sender_read_counts(sink->sender, &c);
+	*ret = (struct sink_levels){
+		.queue = queue_used(sink->queue),
+		.queue_size = queue_capacity(sink->queue),
+		.spool = c.feed.spool_bytes,
+		.spool_size = sink->spool ? spool_size(sink->spool) : 0,
+	};
+}
+
 const struct sink_url *sink_url(const struct sink *sink)
 {
 	return &sink->url;
+}
+
+bool sink_connected(const struct sink *sink)
+{
+	struct sender_counts c;
+
+	if (!sink->transport->remote)
+		return !sink_failed(sink);
+	sender_read_counts(sink->sender, &c);
+	return c.open;
 }
 
 bool sink_failed(const struct sink *sink)

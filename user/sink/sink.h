@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sink/files.h"
 #include "sink/url.h"
 
 enum {
@@ -89,6 +90,7 @@ struct sink_options {
 	struct sink_tls tls;
 	const char *spool;   /* folder of the sockets' spools; NULL: none but their own */
 	uint64_t spool_size; /* bytes of each; 0: SINK_SPOOL_DEFAULT */
+	const struct sink_files *files; /* NULL: files_plain; outlives the sink */
 	bool wait_for_room;  /* a replay: sink_offer blocks instead of losing */
 	sink_own_socket_fn *own_socket; /* may be NULL; called from the sender thread */
 	void *own_socket_arg;
@@ -132,9 +134,23 @@ void sink_reopen(struct sink *sink);
 void sink_stop_begin(struct sink *sink);
 void sink_stop(struct sink *sink);
 void sink_free(struct sink *sink);
+/* After sink_stop_begin: true when sink_stop will not wait. */
+bool sink_ended(const struct sink *sink);
+
+/* What sink_url(sink)->full is from now on: what is offered is the caller's. Its thread's only. */
+void sink_set_full(struct sink *sink, bool full);
 
 void sink_read_counts(const struct sink *sink, struct sink_counts *ret);
+
+/* How full it is now, bytes; a sink without a spool has one of size 0. Any thread. */
+struct sink_levels {
+	uint64_t queue, queue_size, spool, spool_size;
+};
+
+void sink_read_levels(const struct sink *sink, struct sink_levels *ret);
 const struct sink_url *sink_url(const struct sink *sink);
+/* Whether a collector is there now; for files and lines: whether they still work. */
+bool sink_connected(const struct sink *sink);
 /* True when the sink can never work again: its file failed or its pipe was closed. */
 bool sink_failed(const struct sink *sink);
 

@@ -18,7 +18,7 @@ enum {
 
 struct spool {
 	struct segment_crc crc;
-	int folder, lock;
+	struct spool_folder folder;
 	uint64_t size, part; /* bytes: of all, and after which a segment is full */
 
 	struct segment *segments; /* the oldest first */
@@ -84,7 +84,7 @@ static void forget_oldest(struct spool *s)
 		s->read_len = 0;
 	s->total -= oldest->size;
 	s->first += oldest->frames - oldest->released_frames;
-	segment_remove(s->folder, oldest->number);
+	segment_remove(&s->folder, oldest->number);
 	memmove(s->segments, s->segments + 1, --s->count * sizeof(*s->segments));
 }
 
@@ -118,7 +118,7 @@ static int begin_segment(struct spool *s)
 {
 	struct segment new = {
 		.number = s->next_number, .released = SEGMENT_HEADER, .size = SEGMENT_HEADER};
-	int fd = segment_open(s->folder, new.number, O_RDWR | O_CREAT | O_EXCL), rc;
+	int fd = segment_open(&s->folder, new.number, O_RDWR | O_CREAT | O_EXCL), rc;
 
 	if (fd < 0)
 		return fd;
@@ -126,7 +126,7 @@ static int begin_segment(struct spool *s)
 	rc = segment_write_header(fd, &new, false);
 	if (rc) {
 		close(fd);
-		segment_remove(s->folder, new.number);
+		segment_remove(&s->folder, new.number);
 		return rc;
 	}
 	s->write_fd = fd;
@@ -224,7 +224,7 @@ static int from_buffer(const struct spool *s, const struct spool_cursor *at, con
 static int fill_buffer(
 	struct spool *s, const struct segment *segment, const struct spool_cursor *at)
 {
-	int fd = segment_open(s->folder, segment->number, O_RDONLY);
+	int fd = segment_open(&s->folder, segment->number, O_RDONLY);
 	ssize_t n;
 
 	if (fd < 0)
@@ -285,6 +285,11 @@ uint64_t spool_size(const struct spool *s)
 	return s->size;
 }
 
+uint64_t spool_used(const struct spool *s)
+{
+	return s->total;
+}
+
 uint64_t spool_claimed(const struct spool *s)
 {
 	uint64_t bytes = 0;
@@ -303,7 +308,7 @@ static void note_released(struct spool *s)
 {
 	struct segment *oldest = &s->segments[0];
 	const bool writing = s->count == 1 && s->write_fd >= 0;
-	int fd = writing ? s->write_fd : segment_open(s->folder, oldest->number, O_WRONLY);
+	int fd = writing ? s->write_fd : segment_open(&s->folder, oldest->number, O_WRONLY);
 
 	oldest->released_frames += s->next.frame - s->first;
 	oldest->released = s->next.offset;
@@ -348,14 +353,14 @@ static int recover_segment(struct spool *s, uint64_t number)
 {
 	struct segment segment;
 	bool torn;
-	int rc = segment_read(&s->crc, s->folder, number, &segment, &torn);
+	int rc = segment_read(&s->crc, &s->folder, number, &segment, &torn);
 
 	if (rc && rc != -EBADMSG)
 		return rc;
 	s->counts.torn += torn || rc;
 	s->next_number = number + 1;
 	if (rc || segment.frames == segment.released_frames) {
-		segment_remove(s->folder, number);
+		segment_remove(&s->folder, number);
 		return 0;
 	}
 	if (s->count == SPOOL_SEGMENTS)
@@ -370,7 +375,7 @@ static int recover(struct spool *s)
 {
 	uint64_t *numbers;
 	size_t count;
-	int rc = spool_folder_list(s->folder, &numbers, &count);
+	int rc = spool_folder_list(&s->folder, &numbers, &count);
 
 	for (size_t i = 0; i < count && !rc; i++)
 		rc = recover_segment(s, numbers[i]);
@@ -380,21 +385,21 @@ static int recover(struct spool *s)
 	return rc;
 }
 
-int spool_new(const char *folder, const struct sink_url *url, uint64_t size, struct spool **ret,
-	char *hint, size_t hint_size)
+int spool_new(const struct sink_files *files, const char *folder, const struct sink_url *url,
+	uint64_t size, struct spool **ret, char *hint, size_t hint_size)
 {
 	struct spool *s = calloc(1, sizeof(*s));
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
-	s->folder = s->lock = s->write_fd = -1;
+	s->folder.lock = s->write_fd = -1;
 	s->size = size;
 	s->part = size / SPOOL_PARTS;
 	s->next_number = 1;
 	segment_crc_init(&s->crc);
 	s->segments = calloc(SPOOL_SEGMENTS, sizeof(*s->segments));
-	rc = s->segments ? spool_folder_open(folder, url, &s->folder, &s->lock, hint, hint_size)
+	rc = s->segments ? spool_folder_open(&s->folder, files, folder, url, hint, hint_size)
 			 : -ENOMEM;
 	if (!rc)
 		rc = recover(s);
@@ -410,10 +415,7 @@ void spool_free(struct spool *s)
 	if (!s)
 		return;
 	end_writing(s);
-	if (s->lock >= 0)
-		close(s->lock);
-	if (s->folder >= 0)
-		close(s->folder);
+	spool_folder_close(&s->folder);
 	free(s->segments);
 	free(s);
 }

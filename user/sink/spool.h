@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sink/files.h"
 #include "sink/url.h"
 
 enum { SPOOL_PARTS = 16, SPOOL_SEGMENTS = 4096 };
@@ -41,8 +42,8 @@ struct spool_cursor {
 struct spool;
 
 /* size: bytes, SINK_SPOOL_MIN to SINK_SPOOL_MAX. 0 or -errno, then hint may hold why. */
-int spool_new(const char *folder, const struct sink_url *url, uint64_t size, struct spool **ret,
-	char *hint, size_t hint_size);
+int spool_new(const struct sink_files *files, const char *folder, const struct sink_url *url,
+	uint64_t size, struct spool **ret, char *hint, size_t hint_size);
 void spool_free(struct spool *spool);
 
 /* Takes a frame into memory; false: commit first. */
@@ -61,6 +62,8 @@ bool spool_next(
 void spool_claim(struct spool *spool, const struct spool_cursor *upto);
 
 uint64_t spool_size(const struct spool *spool);
+/* Bytes of its files. */
+uint64_t spool_used(const struct spool *spool);
 /* Bytes that wait for the open connection's FINISH. */
 uint64_t spool_claimed(const struct spool *spool);
 /*

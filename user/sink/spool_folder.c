@@ -22,18 +22,32 @@ static int by_number(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-int spool_folder_list(int folder, uint64_t **ret, size_t *ret_count)
+/* A folder that is open may be listed, whoever opened it. 0 or -errno. */
+static int open_folder(const struct spool_folder *s, DIR **ret)
+{
+	int fd = s->files->open(s->files->arg, s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fd;
+	*ret = fdopendir(fd);
+	if (*ret)
+		return 0;
+	close(fd);
+	return -ENOMEM;
+}
+
+int spool_folder_list(const struct spool_folder *s, uint64_t **ret, size_t *ret_count)
 {
 	size_t room = 0;
 	struct dirent *entry;
 	uint64_t number;
-	DIR *dir = fdopendir(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	int rc = 0;
+	DIR *dir;
+	int rc = open_folder(s, &dir);
 
 	*ret = NULL;
 	*ret_count = 0;
-	if (!dir)
-		return -errno;
+	if (rc)
+		return rc;
 	while (!rc && (entry = readdir(dir))) {
 		if (!segment_number(entry->d_name, &number))
 			continue;
@@ -72,35 +86,55 @@ static void name_folder(const struct sink_url *url, char *ret, size_t size)
 	}
 }
 
-static int make_folder(const char *path, int at)
-{
-	int fd;
-
-	if (mkdirat(at, path, 0700) && errno != EEXIST)
-		return -errno;
-	fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-int spool_folder_open(const char *folder, const struct sink_url *url, int *ret_folder,
-	int *ret_lock, char *hint, size_t hint_size)
+int spool_folder_path(const char *folder, const struct sink_url *url, char *ret, size_t size)
 {
 	char name[FOLDER_NAME_MAX];
-	int above = make_folder(folder, AT_FDCWD);
 
 	name_folder(url, name, sizeof(name));
-	*ret_folder = above < 0 ? above : make_folder(name, above);
-	if (above >= 0)
-		close(above);
-	if (*ret_folder < 0) {
-		snprintf(
-			hint, hint_size, "its spool in %.150s: %s", folder, strerror(-*ret_folder));
-		return *ret_folder;
-	}
-	*ret_lock = openat(*ret_folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (*ret_lock >= 0 && !flock(*ret_lock, LOCK_EX | LOCK_NB))
-		return 0;
-	snprintf(hint, hint_size, "its spool in %.150s: %s", folder,
-		errno == EWOULDBLOCK ? "another tap has it" : strerror(errno));
-	return -EBUSY;
+	return (size_t)snprintf(ret, size, "%s/%s", folder, name) < size ? 0 : -ENAMETOOLONG;
+}
+
+static int make_folder(const struct sink_files *files, const char *path)
+{
+	int rc = files->mkdir(files->arg, path, 0700);
+
+	return rc == -EEXIST ? 0 : rc;
+}
+
+/* Held open it is ours; two processes never both have it locked. */
+static int lock_folder(struct spool_folder *s)
+{
+	char path[SPOOL_FOLDER_MAX + sizeof("/" SPOOL_LOCK)];
+
+	snprintf(path, sizeof(path), "%s/%s", s->path, SPOOL_LOCK);
+	s->lock = s->files->open(s->files->arg, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0)
+		return s->lock;
+	return flock(s->lock, LOCK_EX | LOCK_NB) ? -errno : 0;
+}
+
+int spool_folder_open(struct spool_folder *s, const struct sink_files *files, const char *folder,
+	const struct sink_url *url, char *hint, size_t hint_size)
+{
+	int rc = spool_folder_path(folder, url, s->path, sizeof(s->path));
+
+	s->files = files;
+	s->lock = -1;
+	if (!rc)
+		rc = make_folder(files, folder);
+	if (!rc)
+		rc = make_folder(files, s->path);
+	if (!rc)
+		rc = lock_folder(s);
+	if (rc)
+		snprintf(hint, hint_size, "its spool in %.150s: %s", folder,
+			rc == -EWOULDBLOCK ? "another tap has it" : strerror(-rc));
+	return rc == -EWOULDBLOCK ? -EBUSY : rc;
+}
+
+void spool_folder_close(struct spool_folder *s)
+{
+	if (s->lock >= 0)
+		close(s->lock);
+	s->lock = -1;
 }

@@ -6,19 +6,33 @@
 #ifndef SINK_SPOOL_FOLDER_H
 #define SINK_SPOOL_FOLDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sink/files.h"
 #include "sink/url.h"
 
-/*
- * The sink's folder inside `folder`. 0 or -errno, then hint holds why. Both descriptors are the
- * caller's also after a failure (negative: not open).
- */
-int spool_folder_open(const char *folder, const struct sink_url *url, int *ret_folder,
-	int *ret_lock, char *hint, size_t hint_size);
+#define SPOOL_LOCK "lock"
+
+enum { SPOOL_FOLDER_MAX = SINK_TEXT_MAX };
+
+/* Where a sink's own spool is, in the folder of all. */
+struct spool_folder {
+	const struct sink_files *files;
+	char path[SPOOL_FOLDER_MAX];
+	int lock; /* held open; -1: not locked */
+};
+
+/* The path of the sink's folder inside `folder`. 0 or -ENAMETOOLONG. */
+int spool_folder_path(const char *folder, const struct sink_url *url, char *ret, size_t size);
+
+/* 0 or -errno, then hint holds why; spool_folder_close is due after either. */
+int spool_folder_open(struct spool_folder *s, const struct sink_files *files, const char *folder,
+	const struct sink_url *url, char *hint, size_t hint_size);
+void spool_folder_close(struct spool_folder *s);
 
 /* The numbers of the segments in it, sorted. 0 or -errno; the caller frees *ret either way. */
-int spool_folder_list(int folder, uint64_t **ret, size_t *ret_count);
+int spool_folder_list(const struct spool_folder *s, uint64_t **ret, size_t *ret_count);
 
 #endif

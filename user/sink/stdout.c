@@ -66,14 +66,15 @@ static void stdout_destroy(struct transport *t)
 	free(t);
 }
 
-static int stdout_begin(struct stdout_transport *s)
+static int stdout_begin(struct stdout_transport *s, const struct sink_files *files)
 {
 	struct stat status;
 
 	if (fstat(STDOUT_FILENO, &status))
 		return -errno;
 	if (S_ISFIFO(status.st_mode) || isatty(STDOUT_FILENO))
-		s->base.fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		s->base.fd = files->open(
+			files->arg, FILES_STDOUT, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
 	if (s->base.fd >= 0)
 		return 0;
 	s->base.fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -81,7 +82,7 @@ static int stdout_begin(struct stdout_transport *s)
 	return s->base.fd < 0 ? -errno : 0;
 }
 
-int stdout_transport_new(struct transport **ret)
+int stdout_transport_new(const struct sink_options *options, struct transport **ret)
 {
 	static const struct transport_ops ops = {
 		.open = stdout_open,
@@ -100,7 +101,7 @@ int stdout_transport_new(struct transport **ret)
 	s->base.news_fd = -1;
 	s->base.wants = POLLOUT;
 	s->base.patient = true;
-	rc = stdout_begin(s);
+	rc = stdout_begin(s, sink_files(options));
 	if (rc) {
 		transport_free(&s->base);
 		return rc;

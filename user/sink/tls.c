@@ -12,16 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sink/socket.h"
 #include "sink/tcp.h"
+#include "sink/tls_context.h"
 #include "sink/transport.h"
 
 struct tls_transport {
 	struct tcp_transport tcp;
-	SSL_CTX *context;
+	struct tls_context *context;
 	SSL *ssl;  /* NULL: not open */
 	bool over; /* nothing more may be said on ssl */
 };
@@ -217,11 +217,18 @@ static int tls_open(struct transport *t, struct wait *wait)
 {
 	struct tls_transport *tls = of(t);
 	int rc = tcp_connect(t, wait);
+	SSL_CTX *context;
+	bool stale;
 
 	if (rc)
 		return rc;
+	context = tls_context_get(tls->context, &stale);
+	t->note =
+		stale ? "with the certificates of before: what is in their files now cannot be used"
+		: tls_context_verifies(tls->context) ? NULL
+						     : "over TLS, its certificate is not verified";
 	tls->over = false;
-	tls->ssl = SSL_new(tls->context);
+	tls->ssl = SSL_new(context);
 	if (!tls->ssl || !SSL_set_fd(tls->ssl, t->fd) || !expect_host(tls->ssl, tls->tcp.host))
 		return -ENOMEM;
 	return shake_hands(t, wait);
@@ -229,93 +236,8 @@ static int tls_open(struct transport *t, struct wait *wait)
 
 static void tls_destroy(struct transport *t)
 {
-	SSL_CTX_free(of(t)->context);
+	tls_context_free(of(t)->context);
 	tcp_destroy(t);
-}
-
-/* No key with a password: nobody is there to ask. */
-static int no_password(char *buffer, int size, int writing, void *arg)
-{
-	(void)buffer, (void)size, (void)writing, (void)arg;
-	return 0;
-}
-
-struct problem {
-	char *text;
-	size_t size;
-};
-
-static int complain(const struct problem *p, const char *what, const char *path)
-{
-	int rc = access(path, R_OK) ? -errno : -EINVAL;
-	unsigned long error = ERR_peek_error();
-	const char *reason = error ? ERR_reason_error_string(error) : NULL;
-
-	snprintf(p->text, p->size, "cannot use the %s in %.200s: %s", what, path,
-		rc != -EINVAL ? strerror(-rc)
-		: reason      ? reason
-			      : "not in PEM format");
-	ERR_clear_error();
-	return rc;
-}
-
-static int load_ca(SSL_CTX *context, const char *path, const struct problem *p)
-{
-	struct stat status;
-	int ok;
-
-	ERR_clear_error();
-	if (!path)
-		ok = SSL_CTX_set_default_verify_paths(context);
-	else if (!stat(path, &status) && S_ISDIR(status.st_mode))
-		ok = SSL_CTX_load_verify_dir(context, path);
-	else
-		ok = SSL_CTX_load_verify_file(context, path);
-	return ok ? 0 : complain(p, "CA certificates", path ? path : "the system's folder");
-}
-
-static int load_own(SSL_CTX *context, const char *cert, const char *key, const struct problem *p)
-{
-	if (!cert && !key)
-		return 0;
-	if (!cert) {
-		snprintf(p->text, p->size, "a key is given without its certificate (tls-cert)");
-		return -EINVAL;
-	}
-	if (!key)
-		key = cert;
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(context, cert) != 1)
-		return complain(p, "certificate", cert);
-	if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
-		SSL_CTX_check_private_key(context) != 1)
-		return complain(p, "key", key);
-	return 0;
-}
-
-static int set_up(struct tls_transport *tls, const struct sink_settings *s,
-	const struct sink_tls *tls_options, const struct problem *p)
-{
-	bool verify = s->tls_verify ? s->tls_verify == SINK_YES : !tls_options->no_verify;
-	int rc = 0;
-
-	tls->context = SSL_CTX_new(TLS_client_method());
-	if (!tls->context || !SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION))
-		return -ENOMEM;
-	SSL_CTX_set_mode(
-		tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION);
-	SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_default_passwd_cb(tls->context, no_password);
-	SSL_CTX_set_verify(tls->context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-	if (!verify)
-		tls->tcp.base.note = "over TLS, its certificate is not verified";
-	if (verify)
-		rc = load_ca(tls->context, sink_setting(s, s->tls_ca, tls_options->ca), p);
-	if (rc)
-		return rc;
-	return load_own(tls->context, sink_setting(s, s->tls_cert, tls_options->cert),
-		sink_setting(s, s->tls_key, s->tls_cert ? NULL : tls_options->key), p);
 }
 
 int tls_transport_new(const struct sink_url *url, const struct sink_options *options,
@@ -330,7 +252,6 @@ int tls_transport_new(const struct sink_url *url, const struct sink_options *opt
 		.close = tls_close,
 		.destroy = tls_destroy,
 	};
-	const struct problem problem = {hint, hint_size};
 	struct tls_transport *tls = calloc(1, sizeof(*tls));
 	int rc;
 
@@ -341,7 +262,7 @@ int tls_transport_new(const struct sink_url *url, const struct sink_options *opt
 		free(tls);
 		return rc;
 	}
-	rc = set_up(tls, &url->settings, &options->tls, &problem);
+	rc = tls_context_new(url, options, &tls->context, hint, hint_size);
 	if (rc)
 		transport_free(&tls->tcp.base);
 	else

@@ -14,7 +14,7 @@ int transport_new(const struct sink_url *url, const struct sink_options *options
 	*ret = NULL;
 	switch (url->kind) {
 	case SINK_UNIX:
-		rc = unix_transport_new(url->target, ret);
+		rc = unix_transport_new(url, options, ret);
 		break;
 	case SINK_TCP:
 		rc = tcp_transport_new(url, options, ret);
@@ -23,16 +23,20 @@ int transport_new(const struct sink_url *url, const struct sink_options *options
 		rc = tls_transport_new(url, options, ret, hint, sizeof(hint));
 		break;
 	case SINK_FILE:
-		rc = file_transport_new(url, ret, hint, sizeof(hint));
+		rc = file_transport_new(url, options, ret, hint, sizeof(hint));
 		break;
 	case SINK_LINES:
-		rc = stdout_transport_new(ret);
+		rc = stdout_transport_new(options, ret);
 		break;
 	}
-	if (rc)
+	if (rc && *hint && url->kind == SINK_TLS)
+		snprintf(error, error_size, "sink '%.200s': %s", url->text, hint);
+	else if (rc)
 		snprintf(error, error_size, "sink '%.200s': cannot write to %.200s: %s", url->text,
 			url->kind == SINK_LINES ? "standard output" : url->target,
-			*hint ? hint : strerror(-rc));
+			*hint             ? hint
+			: rc == -ENOTSOCK ? UNIX_NO_SOCKET
+					  : strerror(-rc));
 	else
 		(*ret)->unidirectional = url->settings.unidirectional == SINK_YES;
 	return rc;

@@ -63,19 +63,28 @@ struct transport {
 	const char *note;    /* constant text to go with "connected"; NULL: none */
 };
 
-/* 0 or -errno; error then holds one line. Nothing of the options is kept but own_socket. */
+#define UNIX_NO_SOCKET "it exists and is not a Unix socket"
+
+/* 0 or -errno; error then holds one line. Nothing of the options is kept but own_socket and files.
+ */
 int transport_new(const struct sink_url *url, const struct sink_options *options,
 	struct transport **ret, char *error, size_t error_size);
 void transport_free(struct transport *t);
 
 /* The kinds, each in its own file: 0 or -errno, then hint may hold why, more than strerror does. */
-int unix_transport_new(const char *path, struct transport **ret);
+int unix_transport_new(
+	const struct sink_url *url, const struct sink_options *options, struct transport **ret);
 int tcp_transport_new(
 	const struct sink_url *url, const struct sink_options *options, struct transport **ret);
 int tls_transport_new(const struct sink_url *url, const struct sink_options *options,
 	struct transport **ret, char *hint, size_t hint_size);
-int file_transport_new(
-	const struct sink_url *url, struct transport **ret, char *hint, size_t hint_size);
-int stdout_transport_new(struct transport **ret);
+int file_transport_new(const struct sink_url *url, const struct sink_options *options,
+	struct transport **ret, char *hint, size_t hint_size);
+int stdout_transport_new(const struct sink_options *options, struct transport **ret);
+
+static inline const struct sink_files *sink_files(const struct sink_options *options)
+{
+	return options->files ? options->files : &files_plain;
+}
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sink/socket.h"
@@ -16,7 +16,8 @@
 
 struct unix_transport {
 	struct transport base;
-	struct sockaddr_un address;
+	const struct sink_files *files;
+	char path[SINK_UNIX_PATH_MAX + 1];
 	char folder[SINK_UNIX_PATH_MAX + 1];
 	char name[SINK_UNIX_PATH_MAX + 1]; /* of the socket in its folder */
 };
@@ -35,9 +36,7 @@ static void start_watching(struct unix_transport *u)
 		IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR | IN_DELETE_SELF | IN_MOVE_SELF;
 
 	stop_watching(&u->base);
-	u->base.news_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (u->base.news_fd >= 0 && inotify_add_watch(u->base.news_fd, u->folder, events) < 0)
-		stop_watching(&u->base);
+	u->base.news_fd = u->files->watch(u->files->arg, u->folder, events);
 }
 
 static bool unix_news(struct transport *t)
@@ -61,19 +60,29 @@ static bool unix_news(struct transport *t)
 	return appeared;
 }
 
+/* What stands there already and is something else will never take a connection. */
+static bool is_no_socket(const struct unix_transport *u)
+{
+	struct stat status;
+
+	return !u->files->status(u->files->arg, u->path, &status) && !S_ISSOCK(status.st_mode);
+}
+
 static int unix_open(struct transport *t, struct wait *wait)
 {
 	struct unix_transport *u = (struct unix_transport *)t;
-	const struct sockaddr *address = (const struct sockaddr *)&u->address;
 	int fd;
 
+	(void)wait;
 	start_watching(u);
-	fd = socket_connect(address, sizeof(u->address), wait);
+	fd = u->files->connect(u->files->arg, u->path);
 	t->why = NULL;
 	if (fd < 0) {
 		/* what unix(7) has for a collector that does not come to accept */
 		if (fd == -EAGAIN)
 			t->why = "the collector does not accept, its backlog is full";
+		else if (is_no_socket(u))
+			t->why = UNIX_NO_SOCKET;
 		return fd;
 	}
 	stop_watching(t);
@@ -87,7 +96,8 @@ static void unix_destroy(struct transport *t)
 	free(t);
 }
 
-int unix_transport_new(const char *path, struct transport **ret)
+int unix_transport_new(
+	const struct sink_url *url, const struct sink_options *options, struct transport **ret)
 {
 	static const struct transport_ops ops = {
 		.open = unix_open,
@@ -105,12 +115,16 @@ int unix_transport_new(const char *path, struct transport **ret)
 	if (!u)
 		return -ENOMEM;
 	socket_transport_init(&u->base, &ops);
-	u->address.sun_family = AF_UNIX;
-	memcpy(u->address.sun_path, path, strnlen(path, SINK_UNIX_PATH_MAX));
+	u->files = sink_files(options);
+	memcpy(u->path, url->target, strnlen(url->target, SINK_UNIX_PATH_MAX));
+	if (is_no_socket(u)) {
+		free(u);
+		return -ENOTSOCK;
+	}
 	/* dirname and basename (POSIX) each change their argument */
-	memcpy(copy, u->address.sun_path, SINK_UNIX_PATH_MAX);
+	memcpy(copy, u->path, SINK_UNIX_PATH_MAX);
 	strcpy(u->name, basename(copy));
-	memcpy(copy, u->address.sun_path, SINK_UNIX_PATH_MAX);
+	memcpy(copy, u->path, SINK_UNIX_PATH_MAX);
 	strcpy(u->folder, dirname(copy));
 	*ret = &u->base;
 	return 0;

@@ -113,6 +113,37 @@ static int split_host(const char *rest, struct sink_url *url, const char **ret_a
 	return 0;
 }
 
+/*
+ * An IPv6 address without its brackets, and perhaps a port: a last group of four digits or more
+ * behind what is an address too is taken for one.
+ */
+static int refuse_bare_ipv6(const char *scheme, const char *rest, const struct complaint *c)
+{
+	const char *last = strrchr(rest, ':');
+	char before[INET6_ADDRSTRLEN + 20];
+	uint16_t port = SINK_TCP_PORT_DEFAULT;
+
+	snprintf(before, sizeof(before), "%.*s", (int)(last - rest), rest);
+	if (!is_ipv6(before) || (is_ipv6(rest) && strlen(last + 1) < 4) ||
+		parse_port(last + 1, &port)) {
+		port = SINK_TCP_PORT_DEFAULT;
+		snprintf(before, sizeof(before), "%s", rest);
+	}
+	return refuse(c, "an IPv6 address stands in brackets: %s://[%s]:%d", scheme, before, port);
+}
+
+static bool is_bare_ipv6(const char *rest)
+{
+	const char *last = strrchr(rest, ':');
+	char before[INET6_ADDRSTRLEN + 20];
+
+	if (!last || (size_t)(last - rest) >= sizeof(before))
+		return false;
+	memcpy(before, rest, (size_t)(last - rest));
+	before[last - rest] = 0;
+	return is_ipv6(rest) || is_ipv6(before);
+}
+
 static int parse_host(
 	enum sink_kind kind, const char *rest, struct sink_url *url, const struct complaint *c)
 {
@@ -120,9 +151,8 @@ static int parse_host(
 
 	url->kind = kind;
 	url->port = SINK_TCP_PORT_DEFAULT;
-	if (*rest != '[' && is_ipv6(rest))
-		return refuse(c, "an IPv6 address stands in brackets: %s://[%.60s]:%d", scheme,
-			rest, SINK_TCP_PORT_DEFAULT);
+	if (*rest != '[' && is_bare_ipv6(rest))
+		return refuse_bare_ipv6(scheme, rest, c);
 	if (split_host(rest, url, &after))
 		return refuse(c, "write %s://host:port or %s://[IPv6]:port", scheme, scheme);
 	if (*rest == '[' ? !is_ipv6(url->target) : !is_host_name(url->target))
@@ -145,7 +175,13 @@ static int parse_path(
 	return 0;
 }
 
-/* A bare word is a socket's path, unless it looks like a scheme mistyped. */
+/* The word `full` with other letters, or one of them missing or too many. */
+static bool is_nearly_full(const char *text)
+{
+	return (*text == 'f' || *text == 'F') && strlen(text) <= 5 && strpbrk(text, "lL");
+}
+
+/* A path, unless it looks like a scheme or a word mistyped: as a socket it would never appear. */
 static int parse_bare(const char *text, struct sink_url *url, const struct complaint *c)
 {
 	static const char *const schemes[] = {"unix:", "tcp:", "file:", "tls:", "udp:"};
@@ -156,7 +192,11 @@ static int parse_bare(const char *text, struct sink_url *url, const struct compl
 		if (!strncmp(text, schemes[i], strlen(schemes[i])))
 			return refuse(c, "the slashes are missing: write " FORMS);
 	}
-	return parse_path(SINK_UNIX, text, url, c);
+	if (strchr(text, '/'))
+		return parse_path(SINK_UNIX, text, url, c);
+	if (is_nearly_full(text))
+		return refuse(c, "did you mean full? (A socket of that name is ./%.100s)", text);
+	return refuse(c, "write ./%.100s if a Unix socket is meant, else " FORMS, text);
 }
 
 /* text: the name without its options. */
@@ -177,6 +217,11 @@ static int parse_name(const char *text, struct sink_url *url, const struct compl
 	if ((rest = after_scheme(text, "tls")))
 		return parse_host(SINK_TLS, rest, url, c);
 	return parse_bare(text, url, c);
+}
+
+bool sink_url_same_place(const struct sink_url *a, const struct sink_url *b)
+{
+	return a->kind == b->kind && a->port == b->port && !strcmp(a->target, b->target);
 }
 
 int sink_url_parse(const char *text, struct sink_url *ret, char *error, size_t error_size)

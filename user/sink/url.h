@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The name of a sink, as the CoreDNS plugin writes it:
- *   /path, path, unix:///path   a Unix socket
+ *   /path, ./path, unix:///path   a Unix socket
  *   tcp://host[:6000]           names, IPv4, IPv6 in brackets
  *   tls://host[:6000]           the same, over TLS
  *   file:///path, file://path   a Frame Streams file
@@ -9,8 +9,8 @@
  * Each may be followed by its own options: ?key=value&key=value (sink/settings.h); so the first
  * '?' ends a path.
  *
- * A word with another scheme, or with a scheme but without its slashes, is refused: taken as a
- * path it would be a socket that never appears. Pure.
+ * A word with another scheme, with a scheme but without its slashes, or without any slash is
+ * refused: taken as a path it would be a socket that never appears. Pure.
  */
 #ifndef SINK_URL_H
 #define SINK_URL_H
@@ -35,6 +35,9 @@ struct sink_url {
 	bool full;                  /* the word `full` followed; the caller sets it */
 	struct sink_settings settings;
 };
+
+/* Two ways to write one place, whatever the settings: each message would go there twice. */
+bool sink_url_same_place(const struct sink_url *a, const struct sink_url *b);
 
 /* 0 or -EINVAL, then error holds one line that says what is wrong and what is right. */
 int sink_url_parse(const char *text, struct sink_url *ret, char *error, size_t error_size);

@@ -36,8 +36,10 @@ int words_take(struct sink_url *sinks, size_t *count, size_t max, const char *wo
 	if (err)
 		return err;
 	for (size_t i = 0; i < *count; i++) {
-		if (!strcmp(sinks[i].text, word)) {
-			snprintf(error, error_size, "sink %s is named twice", word);
+		if (sink_url_same_place(&sinks[i], &sinks[*count])) {
+			snprintf(error, error_size, "sink %.200s is named twice%s%.200s",
+				sinks[*count].text, strcmp(sinks[i].text, word) ? ": it is " : "",
+				strcmp(sinks[i].text, word) ? sinks[i].text : "");
 			return -EINVAL;
 		}
 	}

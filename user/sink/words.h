@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SINK [full] [SINK [full]]..., word by word, as the command line and the library take them. Pure.
+ * SINK [full] [SINK [full]]..., word by word, as the command line and the library take them. One
+ * place may be named once only. Pure.
  */
 #ifndef SINK_WORDS_H
 #define SINK_WORDS_H

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The opener: what the configuration names it opens, in every way a sink needs, and nothing else.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/opener.h"
+#include "agent/opener_rules.h"
+#include "base/log.h"
+#include "sink/spool_folder.h"
+
+enum { WORDS = 16, PATH = 512 };
+
+static char folder[] = "/tmp/test-opener-XXXXXX";
+
+struct room {
+	char words[WORDS][PATH];
+	char *argv[WORDS + 1];
+	struct options_source source;
+	struct options options;
+	struct opener *opener;
+};
+
+/* A command line; "@" in a word is the test's folder. */
+static void say(struct room *r, const char *const *words)
+{
+	char error[OPTIONS_ERROR_MAX];
+	int argc = 0;
+
+	r->argv[argc++] = strcpy(r->words[0], "dnstap-bpf");
+	for (; *words; words++, argc++) {
+		const char *at = strchr(*words, '@');
+		size_t before = at ? (size_t)(at - *words) : strlen(*words);
+
+		snprintf(r->words[argc], PATH, "%.*s%s%s", (int)before, *words, at ? folder : "",
+			at ? at + 1 : "");
+		r->argv[argc] = r->words[argc];
+	}
+	r->argv[argc] = NULL;
+	r->source = (struct options_source){.argc = argc, .argv = r->argv};
+	if (options_parse_from(&r->source, &r->options, error))
+		fail_msg("%s", error);
+}
+
+static struct room *start(const char *const *words)
+{
+	struct room *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	say(r, words);
+	assert_int_equal(opener_start(&r->options, &r->source, &r->opener), 0);
+	return r;
+}
+
+static void finish(struct room *r)
+{
+	opener_stop(r->opener);
+	options_free(&r->options);
+	free(r);
+}
+
+static const char *in_folder(const char *name)
+{
+	static char path[PATH];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static int try_open(struct room *r, const char *name, int flags)
+{
+	int fd = opener_open(r->opener, in_folder(name), flags, 0644);
+
+	if (fd >= 0) {
+		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		close(fd);
+		return 0;
+	}
+	return fd;
+}
+
+enum {
+	CREATE = O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC | O_NOCTTY | O_CREAT,
+	CREATE_NEW = CREATE | O_EXCL,
+};
+
+static void test_file(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x.fstrm", NULL});
+
+	(void)state;
+	assert_int_equal(try_open(r, "x.fstrm", CREATE | O_TRUNC), 0);
+	assert_int_equal(try_open(r, "y.fstrm", CREATE | O_TRUNC), -EPERM);
+	assert_int_equal(try_open(r, "x.fstrm.1", CREATE_NEW), -EPERM);
+	assert_int_equal(try_open(r, "x.fstrm", O_RDONLY), -EPERM);
+	assert_int_equal(try_open(r, "x.fstrm", O_RDWR), -EPERM);
+	assert_int_equal(opener_open(r->opener, "/etc/shadow", O_RDONLY, 0), -EPERM);
+	assert_int_equal(opener_files(r->opener)->unlink(r->opener, in_folder("x.fstrm")), -EPERM);
+	assert_int_equal(access(in_folder("y.fstrm"), F_OK), -1);
+	finish(r);
+	unlink(in_folder("x.fstrm"));
+}
+
+static bool allows(const char *sink, const char *path, enum opener_verb verb, int flags)
+{
+	struct room *r = calloc(1, sizeof(*r));
+	struct opener_request request = {.verb = verb, .flags = flags};
+	bool allowed;
+
+	assert_non_null(r);
+	say(r, (const char *[]){sink, NULL});
+	snprintf(request.path, sizeof(request.path), "%s", path);
+	allowed = opener_rules_allow(&r->options, &request);
+	options_free(&r->options);
+	free(r);
+	return allowed;
+}
+
+static bool creates(const char *template, const char *path)
+{
+	char sink[PATH];
+
+	snprintf(sink, sizeof(sink), "file://%s", template);
+	return allows(sink, path, OPENER_OPEN, CREATE_NEW);
+}
+
+static void test_templates(void **state)
+{
+	(void)state;
+	assert_true(creates("/v/d-%Y%m%d.fstrm", "/v/d-20240102.fstrm"));
+	assert_true(creates("/v/d-%Y%m%d.fstrm", "/v/d-20240102.fstrm.17"));
+	assert_true(creates("/v/%H/%_5e%%x-%Z", "/v/07/    2%x-CET"));
+	assert_true(creates("/v/%Y", "/v/2024.1"));
+	assert_true(creates("/v/a%Sb%Sb", "/v/abbbb"));
+	assert_true(creates("/v/x?rotate-size=1M", "/v/x.9999"));
+	assert_false(creates("/v/d-%Y.fstrm", "/v/d-2024.fstrn"));
+	assert_false(creates("/v/d-%Y.fstrm", "/v/d-2024.fstrm.10000"));
+	assert_false(creates("/v/d-%Y.fstrm", "/v/d-2024.fstrm.1x"));
+	assert_false(creates("/v/d-%Y.fstrm", "/v/d-20/24.fstrm"));
+	assert_false(creates("/v/%Y/x", "/v/../x"));
+	assert_false(creates("/v/%Y/x", "/v/./x"));
+	assert_false(creates("/v/%Y%m", "/v/a/b"));
+	assert_false(creates("/v/x", "/v/x.1"));
+	assert_false(creates("/v/x?rotate-size=1M", "/v/x.1.2"));
+	assert_false(creates("/v/x?rotate-size=1M", "/v/x1"));
+}
+
+/* Of what was written before neither a byte nor the name goes. */
+static void test_older_files(void **state)
+{
+	static const char sink[] = "file:///v/d-%Y.fstrm";
+
+	(void)state;
+	assert_false(allows(sink, "/v/d-2023.fstrm", OPENER_OPEN, CREATE | O_TRUNC));
+	assert_false(allows(sink, "/v/d-2023.fstrm", OPENER_OPEN, CREATE));
+	assert_false(allows(sink, "/v/d-2023.fstrm", OPENER_UNLINK, 0));
+	assert_true(allows(sink, "/v/d-2023.fstrm", OPENER_DISCARD, 0));
+	assert_true(allows(sink, "/v/d-2023.fstrm", OPENER_STATUS, 0));
+}
+
+static void test_discard(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x?rotate-interval=1h", NULL});
+	const struct sink_files *files = opener_files(r->opener);
+	int fd = opener_open(r->opener, in_folder("x"), CREATE_NEW, 0644);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "1", 1), 1);
+	assert_int_equal(files->discard(files->arg, in_folder("x")), -ENOTEMPTY);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(files->discard(files->arg, in_folder("x")), 0);
+	close(fd);
+	finish(r);
+}
+
+static void test_unix(void **state)
+{
+	struct room *r = start((const char *[]){"unix://@/s", NULL});
+	const struct sink_files *files = opener_files(r->opener);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd, news;
+	char event[4096];
+
+	(void)state;
+	assert_int_equal(files->connect(files->arg, in_folder("s")), -ENOENT);
+	assert_int_equal(files->connect(files->arg, in_folder("other")), -EPERM);
+	assert_int_equal(files->watch(files->arg, "/tmp", 0x100), -EPERM);
+	news = files->watch(files->arg, folder, 0x100 /* IN_CREATE */);
+	assert_true(news >= 0);
+	assert_int_equal(read(news, event, sizeof(event)), -1);
+	strcpy(address.sun_path, in_folder("s"));
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_true(read(news, event, sizeof(event)) > 0);
+	assert_int_equal(files->connect(files->arg, in_folder("s")), -ECONNREFUSED);
+	assert_int_equal(listen(listener, 1), 0);
+	fd = files->connect(files->arg, in_folder("s"));
+	assert_true(fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK));
+	close(fd);
+	close(news);
+	close(listener);
+	unlink(in_folder("s"));
+	finish(r);
+}
+
+static void test_spool(void **state)
+{
+	struct room *r =
+		start((const char *[]){"--spool", "@/spool", "unix://@/s", "tcp://h", NULL});
+	const struct sink_files *files = opener_files(r->opener);
+	char own[PATH], path[2 * PATH];
+
+	(void)state;
+	spool_folder_path(in_folder("spool"), &r->options.sinks[1], own, sizeof(own));
+	assert_int_equal(files->mkdir(files->arg, in_folder("spool"), 0700), 0);
+	assert_int_equal(files->mkdir(files->arg, in_folder("spoon"), 0700), -EPERM);
+	assert_int_equal(files->mkdir(files->arg, own, 0700), 0);
+	snprintf(path, sizeof(path), "%s/lock", own);
+	close(files->open(files->arg, path, O_RDWR | O_CREAT, 0600));
+	assert_int_equal(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/000000000000000a.seg", own);
+	close(files->open(files->arg, path, O_RDWR | O_CREAT | O_EXCL, 0600));
+	assert_int_equal(files->unlink(files->arg, path), 0);
+	snprintf(path, sizeof(path), "%s/x.seg", own);
+	assert_int_equal(files->open(files->arg, path, O_RDWR | O_CREAT, 0600), -EPERM);
+	snprintf(path, sizeof(path), "%s/../000000000000000a.seg", own);
+	assert_int_equal(files->open(files->arg, path, O_RDWR | O_CREAT, 0600), -EPERM);
+	rmdir(own);
+	rmdir(in_folder("spool"));
+	finish(r);
+}
+
+static void test_ledger(void **state)
+{
+	struct room *r = start((const char *[]){"--ledger", "@/l.json", "-", NULL});
+	const struct sink_files *files = opener_files(r->opener);
+	char name[PATH], ledger[PATH];
+	int fd;
+
+	(void)state;
+	strcpy(ledger, in_folder("l.json"));
+	fd = files_open_temporary(files, ledger, 0644, name, sizeof(name));
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(files->rename(files->arg, name, in_folder("other")), -EPERM);
+	assert_int_equal(files->rename(files->arg, "/etc/hostname", ledger), -EPERM);
+	assert_int_equal(files->rename(files->arg, name, ledger), 0);
+	assert_int_equal(files->unlink(files->arg, ledger), -EPERM);
+	unlink(ledger);
+	finish(r);
+}
+
+static void test_tls(void **state)
+{
+	static const char sink[] = "tls://h?tls-ca=/c/ca&tls-cert=/c/cert.pem&tls-key=/c/key.pem";
+
+	(void)state;
+	assert_true(allows(sink, "/c/ca", OPENER_OPEN, O_RDONLY | O_DIRECTORY));
+	assert_true(allows(sink, "/c/ca/12345678.0", OPENER_OPEN, O_RDONLY));
+	assert_true(allows(sink, "/c/key.pem", OPENER_OPEN, O_RDONLY));
+	assert_true(allows(sink, "/c/cert.pem", OPENER_STATUS, 0));
+	assert_false(allows(sink, "/c/key.pem", OPENER_OPEN, O_WRONLY));
+	assert_false(allows(sink, "/c/key.pem", OPENER_OPEN, O_RDONLY | O_TRUNC));
+	assert_false(allows(sink, "/c/ca/../key", OPENER_OPEN, O_RDONLY));
+	assert_false(allows(sink, "/c/ca/..", OPENER_OPEN, O_RDONLY));
+	assert_false(allows(sink, "/c/other.pem", OPENER_OPEN, O_RDONLY));
+	assert_false(allows("unix:///s", "/c/key.pem", OPENER_OPEN, O_RDONLY));
+}
+
+static void test_sockets(void **state)
+{
+	struct room *r = start((const char *[]){"-", NULL});
+	int fd = opener_socket(r->opener, 0, NETNS_PACKET);
+	struct netns_entry entries[1];
+	int protocol = -1;
+	socklen_t len = sizeof(protocol);
+
+	(void)state;
+	if (geteuid() == 0) {
+		assert_true(fd >= 0);
+		assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len), 0);
+		assert_int_equal(protocol, 0);
+		close(fd);
+	}
+	assert_int_equal(opener_socket(r->opener, 1, NETNS_PACKET), -EPERM);
+	assert_int_equal(opener_netns_list(r->opener, entries, 1), -EPERM);
+	assert_int_equal(opener_reload(r->opener), -EPERM);
+	finish(r);
+}
+
+static void write_config(const char *text)
+{
+	FILE *to = fopen(in_folder("c.yaml"), "w");
+
+	assert_non_null(to);
+	fputs(text, to);
+	assert_int_equal(fclose(to), 0);
+}
+
+static void write_sink(const char *name)
+{
+	char text[PATH];
+
+	snprintf(text, sizeof(text), "sinks:\n  - file://%s/%s\n", folder, name);
+	write_config(text);
+}
+
+/* After a reload what was named before may still be finished, but not for ever. */
+static void test_reload(void **state)
+{
+	struct room *r;
+
+	(void)state;
+	write_sink("one");
+	r = start((const char *[]){"--config", "@/c.yaml", NULL});
+	assert_int_equal(try_open(r, "two", CREATE), -EPERM);
+	write_sink("two");
+	assert_int_equal(opener_reload(r->opener), 0);
+	assert_int_equal(try_open(r, "one", CREATE), 0);
+	assert_int_equal(try_open(r, "two", CREATE), 0);
+	write_config("sinks: {");
+	assert_int_equal(opener_reload(r->opener), -EINVAL);
+	assert_int_equal(try_open(r, "two", CREATE), 0);
+	for (int i = 0; i < 3; i++) {
+		write_sink("three");
+		assert_int_equal(opener_reload(r->opener), 0);
+	}
+	assert_int_equal(try_open(r, "three", CREATE), 0);
+	assert_int_equal(try_open(r, "one", CREATE), -EPERM);
+	assert_int_equal(try_open(r, "two", CREATE), -EPERM);
+	finish(r);
+	unlink(in_folder("one"));
+	unlink(in_folder("two"));
+	unlink(in_folder("three"));
+	unlink(in_folder("c.yaml"));
+}
+
+static void *ask_often(void *arg)
+{
+	struct room *r = arg;
+	const struct sink_files *files = opener_files(r->opener);
+	uintptr_t wrong = 0;
+
+	for (int i = 0; i < 500; i++) {
+		int fd = files->open(files->arg, r->words[1] + strlen("file://"), CREATE, 0644);
+		struct stat status;
+
+		wrong += fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode);
+		wrong += files->unlink(files->arg, "/nowhere") != -EPERM;
+		if (fd >= 0)
+			close(fd);
+	}
+	return (void *)wrong;
+}
+
+static void test_threads(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	pthread_t threads[4];
+	void *wrong;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_often, r), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &wrong);
+		assert_null(wrong);
+	}
+	finish(r);
+	unlink(in_folder("x"));
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void test_ends(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	pid_t pid = opener_pid(r->opener);
+	uint64_t begun = now_ms();
+
+	(void)state;
+	kill(pid, SIGTERM);
+	kill(pid, SIGINT);
+	kill(pid, SIGHUP);
+	assert_int_equal(try_open(r, "x", CREATE), 0);
+	finish(r);
+	assert_true(now_ms() - begun < 500);
+	assert_int_equal(kill(pid, 0), -1);
+	unlink(in_folder("x"));
+}
+
+static unsigned int lines;
+
+static void count_line(const char *line)
+{
+	lines += strstr(line, "opener has ended") != NULL;
+}
+
+/* Killed, or ended by its own list of system calls: an error, and one line. */
+static void test_killed(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+
+	(void)state;
+	lines = 0;
+	log_set_function(count_line);
+	kill(opener_pid(r->opener), SIGKILL);
+	assert_int_equal(try_open(r, "x", CREATE), -EPIPE);
+	assert_int_equal(try_open(r, "x", CREATE), -EPIPE);
+	log_set_function(NULL);
+	assert_int_equal(lines, 1);
+	finish(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_templates),
+		cmocka_unit_test(test_older_files),
+		cmocka_unit_test(test_discard),
+		cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_spool),
+		cmocka_unit_test(test_ledger),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_killed),
+	};
+	int failed;
+
+	if (!mkdtemp(folder))
+		return EXIT_FAILURE;
+	log_set_function(NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rmdir(folder);
+	return failed;
+}

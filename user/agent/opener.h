@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The opener: a second, small process that holds what the operator started the tap with, opens what
+ * the configuration names and hands the descriptors over. It never reads a packet: its packet
+ * sockets have protocol 0 and receive nothing until the other side binds them. It keeps its user
+ * and of the capabilities CAP_NET_RAW and CAP_DAC_OVERRIDE, with --netns CAP_SYS_ADMIN and
+ * CAP_SYS_PTRACE; never CAP_BPF. It ignores the signals that end the tap, and ends with it.
+ *
+ * A request is one message of a fixed size on a socket pair and has one answer; what the
+ * configuration does not name is refused with -EPERM and a line (agent/opener_rules.h). An opener
+ * that does not answer within OPENER_PATIENCE_S, or has ended, is an error of that request. They
+ * are served one after another: a file system that hangs holds up all of them for that long.
+ *
+ * Ownership: descriptors are the caller's; all are close-on-exec. Threads: opener_start before any
+ * other thread, opener_stop after them; the rest from any.
+ */
+#ifndef AGENT_OPENER_H
+#define AGENT_OPENER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/options.h"
+#include "capture/netns.h"
+#include "sink/files.h"
+
+enum { OPENER_PATIENCE_S = 5 };
+
+struct opener;
+
+/*
+ * Forks it. options: what it may open; source: where it reads them again from. Both are the
+ * caller's, and so is what they point to, until opener_stop. 0, or -errno after a line was logged.
+ */
+int opener_start(
+	const struct options *options, const struct options_source *source, struct opener **ret);
+/* Ends it and waits for it, a second at most. NULL is fine. */
+void opener_stop(struct opener *opener);
+pid_t opener_pid(const struct opener *opener);
+
+/* A descriptor or -errno. */
+int opener_open(struct opener *opener, const char *path, int flags, mode_t mode);
+
+/* As netns_socket and netns_list, with an opener as arg: they fit into struct taps_source. */
+int opener_socket(void *arg, uint64_t netns, enum netns_socket kind);
+int opener_netns_list(void *arg, struct netns_entry *ret, size_t max);
+
+/*
+ * It reads the options again, and from then on opens what they name and, for what is still being
+ * ended, what the ones before named. 0, or -EINVAL: they are faulty and the old ones hold.
+ */
+int opener_reload(struct opener *opener);
+
+/* All of sink/files.h through the opener; valid until opener_stop. */
+const struct sink_files *opener_files(const struct opener *opener);
+
+#endif

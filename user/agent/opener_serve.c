@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "agent/opener_serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/confine.h"
+#include "agent/opener_protocol.h"
+#include "agent/opener_rules.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "sink/files.h"
+
+enum { SERVE_FD = STDERR_FILENO + 1 };
+
+struct server {
+	const struct options *options; /* as they were at the start, or read last */
+	const struct options *before;  /* what those before named is still being ended; or NULL */
+	struct options *read[2];       /* those two, if they are ours */
+	const struct options_source *source;
+	struct netns *netns;
+	struct log_limit refused;
+	struct opener_request request;
+	struct opener_answer answer;
+	size_t answer_len;
+};
+
+static const char *const verbs[] = {
+	[OPENER_OPEN] = "open",
+	[OPENER_CONNECT] = "connect to",
+	[OPENER_WATCH] = "watch",
+	[OPENER_STATUS] = "look at",
+	[OPENER_WRITABLE] = "look at",
+	[OPENER_MKDIR] = "make",
+	[OPENER_UNLINK] = "remove",
+	[OPENER_DISCARD] = "remove",
+	[OPENER_RENAME] = "rename",
+	[OPENER_SOCKET] = "open a packet socket",
+	[OPENER_NETNS_LIST] = "list network namespaces",
+	[OPENER_RELOAD] = "read the options again",
+};
+
+static int refuse(struct server *s)
+{
+	const struct opener_request *r = &s->request;
+	uint64_t suppressed;
+
+	if (log_allowed(&s->refused, clock_monotonic(), &suppressed))
+		log_error("the opener refuses to %s %s: the configuration does not name it",
+			r->verb < sizeof(verbs) / sizeof(verbs[0]) ? verbs[r->verb] : "do that to",
+			r->path);
+	return -EPERM;
+}
+
+/* A replay needs no sockets. */
+static int open_netns(const struct options *options, struct netns **ret)
+{
+	*ret = NULL;
+	return options->read ? 0 : netns_new(options->netns, options->netns_count, ret);
+}
+
+static void free_options(struct options *options)
+{
+	if (options)
+		options_free(options);
+	free(options);
+}
+
+/* The ones before the last are those that nothing needs any more. */
+static int reload(struct server *s)
+{
+	struct options *next = calloc(1, sizeof(*next));
+	char error[OPTIONS_ERROR_MAX]; /* the worker reads them too, and says it */
+	struct netns *netns = NULL;
+	int err = next ? options_parse_from(s->source, next, error) : -ENOMEM;
+
+	if (!err)
+		err = open_netns(next, &netns);
+	if (err) {
+		free_options(next);
+		return err;
+	}
+	netns_free(s->netns);
+	s->netns = netns;
+	free_options(s->read[1]);
+	s->read[1] = s->read[0];
+	s->read[0] = next;
+	s->before = s->options;
+	s->options = next;
+	return 0;
+}
+
+static int list(struct server *s)
+{
+	int count = netns_list(s->netns, s->answer.entries, NETNS_MAX);
+
+	if (count > 0)
+		s->answer_len = OPENER_ANSWER_HEAD + (size_t)count * sizeof(s->answer.entries[0]);
+	return count;
+}
+
+static int look(struct server *s)
+{
+	s->answer_len = OPENER_ANSWER_HEAD + sizeof(s->answer.status);
+	return files_plain.status(NULL, s->request.path, &s->answer.status);
+}
+
+/* A descriptor, which goes into *ret_fd, or a result. */
+static int take(int got, int *ret_fd)
+{
+	*ret_fd = got;
+	return got < 0 ? got : 0;
+}
+
+static int perform(struct server *s, int *ret_fd)
+{
+	const struct opener_request *r = &s->request;
+	const mode_t mode = r->mode & 0777;
+
+	switch ((enum opener_verb)r->verb) {
+	case OPENER_OPEN:
+		return take(files_plain.open(NULL, r->path, r->flags, mode), ret_fd);
+	case OPENER_CONNECT:
+		return take(files_plain.connect(NULL, r->path), ret_fd);
+	case OPENER_WATCH:
+		return take(files_plain.watch(NULL, r->path, (uint32_t)r->flags), ret_fd);
+	case OPENER_STATUS:
+		return look(s);
+	case OPENER_WRITABLE:
+		return files_plain.writable(NULL, r->path);
+	case OPENER_MKDIR:
+		return files_plain.mkdir(NULL, r->path, mode);
+	case OPENER_UNLINK:
+		return files_plain.unlink(NULL, r->path);
+	case OPENER_DISCARD:
+		return files_plain.discard(NULL, r->path);
+	case OPENER_RENAME:
+		return files_plain.rename(NULL, r->path, r->to);
+	case OPENER_SOCKET:
+		return take(netns_socket(s->netns, r->netns, (enum netns_socket)r->flags), ret_fd);
+	case OPENER_NETNS_LIST:
+		return list(s);
+	case OPENER_RELOAD:
+		return reload(s);
+	}
+	return -EINVAL;
+}
+
+static bool is_allowed(const struct server *s)
+{
+	return opener_rules_allow(s->options, &s->request) ||
+	       (s->before && opener_rules_allow(s->before, &s->request));
+}
+
+static int send_answer(struct server *s, int fd, int handed)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec part = {.iov_base = &s->answer, .iov_len = s->answer_len};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *head;
+
+	if (handed >= 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		head = CMSG_FIRSTHDR(&message);
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(head), &handed, sizeof(int));
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* False when the other side is gone. */
+static bool answer_one(struct server *s, int fd)
+{
+	struct opener_request *r = &s->request;
+	ssize_t len = recv(fd, r, sizeof(*r), 0);
+	int handed = -1, err;
+
+	if (len < 0)
+		return errno == EINTR;
+	if (len != sizeof(*r))
+		return false;
+	r->path[sizeof(r->path) - 1] = r->to[sizeof(r->to) - 1] = '\0';
+	s->answer_len = OPENER_ANSWER_HEAD;
+	s->answer.sequence = r->sequence;
+	s->answer.result = is_allowed(s) ? perform(s, &handed) : refuse(s);
+	err = send_answer(s, fd, handed);
+	if (handed >= 0)
+		close(handed);
+	return !err;
+}
+
+/* What ends the tap from a terminal or a service manager goes to this process too. */
+static void ignore_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE,
+		SIGTSTP, SIGTTIN, SIGTTOU};
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+/* Descriptors of the worker's that were open at the fork are none of ours. */
+static int leave_worker(int fd)
+{
+	ignore_signals();
+	prctl(PR_SET_NAME, "dnstap-opener", 0, 0, 0);
+	/* should it hang when the worker ends; giving up capabilities does not take it back */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (fd != SERVE_FD && dup3(fd, SERVE_FD, O_CLOEXEC) < 0)
+		return -errno;
+	return close_range(SERVE_FD + 1, ~0U, 0) ? -errno : 0;
+}
+
+_Noreturn void opener_serve(
+	int fd, const struct options *options, const struct options_source *source)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int err = s ? leave_worker(fd) : -ENOMEM;
+
+	if (err)
+		_exit(EXIT_FAILURE);
+	s->options = options;
+	s->source = source;
+	err = confine_opener(options);
+	if (!err)
+		err = open_netns(options, &s->netns);
+	s->answer.result = err;
+	s->answer_len = OPENER_ANSWER_HEAD;
+	if (!send_answer(s, SERVE_FD, -1) && !err)
+		while (answer_one(s, SERVE_FD))
+			;
+	_exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
+}
