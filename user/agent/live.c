@@ -87,8 +87,6 @@ static int load(struct live *l)
 	err = loader_new(&options, &l->loader, error);
 	if (err)
 		log_error("%s", error);
-	else if (*loader_ring_reason(l->loader))
-		log_info("using the BPF ring: %s", loader_ring_reason(l->loader));
 	return err;
 }
 
@@ -215,7 +213,7 @@ static void say_hello(struct live *l)
 		snprintf(ports + used, sizeof(ports) - used, "%s%u", i ? ", " : "", o->ports[i]);
 	}
 	log_info("watching %s on port %s (%s ring)", l->names, ports,
-		loader_ring_kind(l->loader) == RINGS_PERF ? "perf" : "BPF");
+		rings_name(loader_ring_kind(l->loader)));
 	if (o->ports[0] == OPTIONS_PORT_DEFAULT)
 		log_info("try in another terminal: getent ahosts example.com "
 			 "(or: dig @127.0.0.1 example.com)");

@@ -20,7 +20,7 @@ struct choice {
 };
 
 static const struct choice rings[] = {
-	{"auto", RINGS_AUTO}, {"perf", RINGS_PERF}, {"bpf", RINGS_BPF}, {0}};
+	{"auto", RINGS_AUTO}, {"array", RINGS_ARRAY}, {"bpf", RINGS_BPF}, {"perf", RINGS_PERF}, {0}};
 static const struct choice formats[] = {{"text", LINES_TEXT}, {"json", LINES_JSON}, {0}};
 static const struct choice role_names[] = {{"auto", ROLE_AUTO}, {"auth", ROLE_AUTH},
 	{"client", ROLE_CLIENT}, {"resolver", ROLE_RESOLVER}, {"forwarder", ROLE_FORWARDER},
@@ -96,10 +96,10 @@ static const struct spec specs[] = {
 	{"tls-no-verify", 0, FLAG, FIELD(tls.no_verify),
 		.help = "tls sinks: take any certificate for good"},
 	{"ring", 0, CHOICE, FIELD(ring), .choices = rings, .argument = "KIND",
-		.help = "perf, bpf or auto: perf where it may be opened (auto)"},
+		.help = "array, bpf or perf (auto: array, the cheapest)"},
 	{"ring-size", 0, SIZE, FIELD(ring_size), RINGS_SIZE_MIN, RINGS_SIZE_MAX,
 		.argument = "BYTES",
-		.help = "a power of two; perf has one a CPU (8M a CPU, 128M in all)"},
+		.help = "a power of two; bpf has one for all CPUs (8M a CPU, 128M in all)"},
 	{"verbose", 0, FLAG, FIELD(verbose), .help = "say more, the BPF verifier's log included"},
 	{"version", 'V', FLAG, FIELD(show_version), .help = "print the version"},
 	{"help", 'h', FLAG, FIELD(show_help), .help = "print this"},
