@@ -5,9 +5,11 @@
 #   sudo make run      install what is missing, build, and tap this host to the terminal
 #   sudo make check    install what the tests need, build, and run every test
 #   sudo make check-full    the same with every cut of every capture, and larger comparisons
+#   sudo make bench    what the tap costs: a table, a plot and the raw figures in build/bench/
 #   make clean
 #
 # BUILD=dir puts everything elsewhere; V=1 shows the commands; SINKS='...' is what `run` sends to.
+# CASES=knot,replay ROUNDS=5 LOAD_SECONDS=1 WATCHERS=none,perf-full narrow `bench`.
 
 BUILD   ?= build
 CC      ?= gcc
@@ -40,7 +42,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all lib run check check-full unit floors clean
+.PHONY: all lib run check check-full bench unit floors clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -58,6 +60,14 @@ check:
 check-full: export DNSTAP_BPF_CUTS := 100
 check-full: export DNSTAP_BPF_ORACLE_MESSAGES := 60000
 check-full: check
+
+bench:
+	$(Q)scripts/install-deps bench
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/bench/collector && \
+		DNSTAP_BPF=$(BUILD)/dnstap-bpf BENCH_COLLECTOR=$(BUILD)/tests/bench/collector \
+		/usr/bin/python3 tests/bench/bench.py --output $(BUILD)/bench $(CASES) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) \
+		$(if $(WATCHERS),--watchers $(WATCHERS)); status=$$?; $(own); exit $$status
 
 floors:
 	$(Q)scripts/check-floors
@@ -125,5 +135,10 @@ $(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
 TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# The bench's own collector knows nothing of the tap.
+$(BUILD)/tests/bench/collector: tests/bench/collector.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O2 -g -std=c11 -D_GNU_SOURCE $(WARNINGS) -o $@ $<
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d)

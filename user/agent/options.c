@@ -20,7 +20,8 @@ struct choice {
 };
 
 static const struct choice rings[] = {
-	{"auto", RINGS_AUTO}, {"array", RINGS_ARRAY}, {"bpf", RINGS_BPF}, {"perf", RINGS_PERF}, {0}};
+	{"auto", RINGS_AUTO}, {"array", RINGS_ARRAY}, {"bpf", RINGS_BPF}, {"perf", RINGS_PERF},
+	{0}};
 static const struct choice formats[] = {{"text", LINES_TEXT}, {"json", LINES_JSON}, {0}};
 static const struct choice role_names[] = {{"auto", ROLE_AUTO}, {"auth", ROLE_AUTH},
 	{"client", ROLE_CLIENT}, {"resolver", ROLE_RESOLVER}, {"forwarder", ROLE_FORWARDER},

@@ -25,7 +25,8 @@
 enum rings_kind { RINGS_AUTO, RINGS_ARRAY, RINGS_BPF, RINGS_PERF };
 
 enum {
-	RINGS_SIZE_MIN = 256 * 1024, /* bytes; of each CPU's ring, or of the one BPF ring; a LANE_CHUNK */
+	/* bytes; of each CPU's ring, or of the one BPF ring; a LANE_CHUNK of the array ring */
+	RINGS_SIZE_MIN = 256 * 1024,
 	RINGS_SIZE_MAX = 1024 * 1024 * 1024,
 	/* Where no size is given: this for each CPU, but all together no more than the total. */
 	RINGS_SIZE_CPU = 8 * 1024 * 1024,
