@@ -58,6 +58,7 @@ check:
 	$(Q)scripts/check; status=$$?; $(own); exit $$status
 
 check-full: export DNSTAP_BPF_CUTS := 100
+check-full: export DNSTAP_BPF_RESTARTS := 100
 check-full: export DNSTAP_BPF_ORACLE_MESSAGES := 60000
 check-full: check
 
