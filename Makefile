@@ -6,11 +6,13 @@
 #   sudo make check    install what the tests need, build, and run every test
 #   sudo make check-full    the same with every cut of every capture, larger comparisons, and the
 #                           Debian package's life in a fresh root
+#   sudo make bench    what the tap costs: a table, a plot and the raw figures in build/bench/
 #   make install       DESTDIR= PREFIX=/usr/local: program, service, manual, completion, library
 #   make deb           a Debian package, in build/
 #   make clean
 #
 # BUILD=dir puts everything elsewhere; V=1 shows the commands; SINKS='...' is what `run` sends to.
+# CASES=knot,replay ROUNDS=5 LOAD_SECONDS=1 WATCHERS=none,perf-full narrow `bench`.
 
 BUILD   ?= build
 CC      ?= gcc
@@ -50,7 +52,7 @@ NEEDS_ROOT = $(if $(filter -r% --read%,$(SINKS)),,$(filter-out 0,$(shell id -u))
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all lib run check check-full unit floors clean manual install install-library deb
+.PHONY: all lib run check check-full bench unit floors clean manual install install-library deb
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -69,8 +71,17 @@ check:
 
 check-full: export DNSTAP_BPF_FULL := 1
 check-full: export DNSTAP_BPF_CUTS := 100
+check-full: export DNSTAP_BPF_RESTARTS := 100
 check-full: export DNSTAP_BPF_ORACLE_MESSAGES := 60000
 check-full: check
+
+bench:
+	$(Q)scripts/install-deps bench
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/bench/collector && \
+		DNSTAP_BPF=$(BUILD)/dnstap-bpf BENCH_COLLECTOR=$(BUILD)/tests/bench/collector \
+		/usr/bin/python3 tests/bench/bench.py --output $(BUILD)/bench $(CASES) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) \
+		$(if $(WATCHERS),--watchers $(WATCHERS)); status=$$?; $(own); exit $$status
 
 floors:
 	$(Q)scripts/check-floors
@@ -139,6 +150,11 @@ $(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
 TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# The bench's own collector knows nothing of the tap.
+$(BUILD)/tests/bench/collector: tests/bench/collector.c
+	$(Q)mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -O2 -g -std=c11 -D_GNU_SOURCE $(WARNINGS) -o $@ $<
 
 # Installation and the Debian package: targets install and deb.
 include scripts/deploy/install.mk

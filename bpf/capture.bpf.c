@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
  * The socket filter: decide, stamp, copy into the ring, count. It always returns 0, so nothing is
- * ever queued on the socket it is attached to. Four programs share all but the output, one for each
+ * ever queued on the socket it is attached to. The programs share all but the output, one for each
  * kind of ring, and the filters of filter.bpf.h: the loader loads the one that is needed, so that
  * a tap without filters does not pay for them.
  *
@@ -31,6 +31,19 @@ struct {
 	__u32 stopped;
 	__u32 padding[30];
 } control SEC(".data.control");
+
+enum ring_kind { RING_ARRAY, RING_BPF, RING_PERF };
+
+/* Chunks of each CPU in the array ring, a power of two; set by the loader. */
+const volatile __u32 lane_chunks = 1;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* lane_chunks for each possible CPU, set by the loader */
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, LANE_CHUNK + LANE_SLACK);
+} lanes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
@@ -214,15 +227,59 @@ static __always_inline void ring_doorbell(void)
 	bpf_ringbuf_output(&doorbell, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
 }
 
-/* The bytes from record->offset on into this CPU's scratch, and from there into a ring. */
-static __always_inline long output_part(
-	struct __sk_buff *skb, struct record *r, __u32 wanted, __u32 cpu, bool perf)
+/*
+ * Where this CPU's next record of the array ring goes; NULL: no room. Packet taps run with soft
+ * interrupts off, so nobody else writes here until the head has moved.
+ */
+static __always_inline struct record *lane_place(struct kernel_counts *c, __u32 cpu, __u32 size)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
-	__u32 have = wanted - r->offset;
+	__u64 tail = *(volatile __u64 *)&c->tail, head = c->head;
+	__u32 index = cpu * lane_chunks + ((head / LANE_CHUNK) & (lane_chunks - 1));
+	__u8 *chunk;
 
-	if (!s)
-		return -1;
+	if (head + size - tail > (__u64)lane_chunks * LANE_CHUNK)
+		return NULL;
+	chunk = bpf_map_lookup_elem(&lanes, &index);
+	return chunk ? (void *)(chunk + (head & (LANE_CHUNK - LANE_ALIGN))) : NULL;
+}
+
+/* Where a record of so many bytes is put together: in the ring itself, or in this CPU's scratch. */
+static __always_inline struct record *place(
+	struct kernel_counts *c, __u32 cpu, __u32 size, enum ring_kind kind)
+{
+	if (kind == RING_ARRAY)
+		return lane_place(c, cpu, size);
+	return bpf_map_lookup_elem(&scratches, &cpu);
+}
+
+static __always_inline long publish(struct __sk_buff *skb, struct record *at, __u32 size,
+	struct kernel_counts *c, enum ring_kind kind)
+{
+	switch (kind) {
+	case RING_ARRAY:
+		barrier();
+		*(volatile __u64 *)&c->head = c->head + size;
+		return 0;
+	case RING_BPF:
+		return bpf_ringbuf_output(&ring, at, size, BPF_RB_NO_WAKEUP);
+	case RING_PERF:
+		return bpf_perf_event_output(skb, &events, BPF_F_CURRENT_CPU, at, size);
+	}
+	return -1;
+}
+
+static __always_inline __u32 aligned(__u32 size)
+{
+	return (size + LANE_ALIGN - 1) & ~(LANE_ALIGN - 1U);
+}
+
+/* The bytes from record->offset on. */
+static __always_inline long output_part(struct __sk_buff *skb, struct record *r, __u32 wanted,
+	struct kernel_counts *c, __u32 cpu, enum ring_kind kind)
+{
+	__u32 have = wanted - r->offset, size;
+	struct record *at;
+
 	if (have > RECORD_BYTES_MAX)
 		have = RECORD_BYTES_MAX;
 	/* Verifiers of Linux 6.1 and before learn nothing from a comparison with 0. */
@@ -231,24 +288,25 @@ static __always_inline long output_part(
 	if (have >= RECORD_BYTES_MAX)
 		return -1;
 	have++;
-	if (bpf_skb_load_bytes(skb, r->offset, s->bytes, have))
+	size = sizeof(*r) + have;
+	if (kind == RING_ARRAY)
+		size = aligned(size);
+	at = place(c, cpu, size, kind);
+	if (!at || bpf_skb_load_bytes(skb, r->offset, at + 1, have))
 		return -1;
 	r->have = have;
-	s->record = *r;
-	if (perf)
-		return bpf_perf_event_output(
-			skb, &events, BPF_F_CURRENT_CPU, s, sizeof(*r) + have);
-	return bpf_ringbuf_output(&ring, s, sizeof(*r) + have, BPF_RB_NO_WAKEUP);
+	*at = *r;
+	return publish(skb, at, size, c, kind);
 }
 
-static __always_inline long output_rest(
-	struct __sk_buff *skb, struct record *r, __u32 wanted, __u32 cpu, bool perf)
+static __always_inline long output_rest(struct __sk_buff *skb, struct record *r, __u32 wanted,
+	struct kernel_counts *c, __u32 cpu, enum ring_kind kind)
 {
 	for (int i = 1; i < RECORD_PARTS_MAX && r->offset + r->have < wanted; i++) {
 		long err;
 
 		r->offset += r->have;
-		err = output_part(skb, r, wanted, cpu, perf);
+		err = output_part(skb, r, wanted, c, cpu, kind);
 		if (err)
 			return err;
 	}
@@ -263,7 +321,7 @@ static __always_inline long output_appended(struct __sk_buff *skb, struct record
 		sizeof(*r));
 }
 
-static __always_inline int capture(struct __sk_buff *skb, bool perf, bool filtered)
+static __always_inline int capture(struct __sk_buff *skb, enum ring_kind kind, bool filtered)
 {
 	struct kernel_counts *c = NULL;
 	struct record r;
@@ -275,9 +333,10 @@ static __always_inline int capture(struct __sk_buff *skb, bool perf, bool filter
 	if (!wanted || !c)
 		return 0;
 	fill_record(skb, &r, now);
-	err = perf ? output_appended(skb, &r, wanted) : output_part(skb, &r, wanted, cpu, false);
+	err = kind == RING_PERF ? output_appended(skb, &r, wanted)
+				: output_part(skb, &r, wanted, c, cpu, kind);
 	if (!err && wanted > RECORD_BYTES_MAX)
-		err = output_rest(skb, &r, wanted, cpu, perf);
+		err = output_rest(skb, &r, wanted, c, cpu, kind);
 	if (err)
 		c->ring_full++;
 	ring_doorbell();
@@ -285,27 +344,39 @@ static __always_inline int capture(struct __sk_buff *skb, bool perf, bool filter
 }
 
 SEC("socket")
-int capture_perf(struct __sk_buff *skb)
+int capture_array(struct __sk_buff *skb)
 {
-	return capture(skb, true, false);
+	return capture(skb, RING_ARRAY, false);
 }
 
 SEC("socket")
 int capture_ring(struct __sk_buff *skb)
 {
-	return capture(skb, false, false);
+	return capture(skb, RING_BPF, false);
 }
 
 SEC("socket")
-int filter_perf(struct __sk_buff *skb)
+int capture_perf(struct __sk_buff *skb)
 {
-	return capture(skb, true, true);
+	return capture(skb, RING_PERF, false);
+}
+
+SEC("socket")
+int filter_array(struct __sk_buff *skb)
+{
+	return capture(skb, RING_ARRAY, true);
 }
 
 SEC("socket")
 int filter_ring(struct __sk_buff *skb)
 {
-	return capture(skb, false, true);
+	return capture(skb, RING_BPF, true);
+}
+
+SEC("socket")
+int filter_perf(struct __sk_buff *skb)
+{
+	return capture(skb, RING_PERF, true);
 }
 
 /* bpf_perf_event_output is for GPL-compatible programs only. */

@@ -21,6 +21,17 @@ enum {
 	RECORD_NETWORK_FAMILY_BITS = 32,
 };
 
+/*
+ * The array ring: for each possible CPU so many chunks of one BPF array, mapped into user space.
+ * A position counts bytes since the start; a record begins at position % LANE_CHUNK of its chunk,
+ * at a multiple of LANE_ALIGN, and its end may stand in the chunk's slack, so it never wraps.
+ */
+enum {
+	LANE_CHUNK = 256 * 1024,
+	LANE_SLACK = 64 * 1024,
+	LANE_ALIGN = 8,
+};
+
 /* record.flags: the low three bits are the kernel's packet type (PACKET_HOST ... OUTGOING). */
 enum {
 	RECORD_PACKET_TYPE = 0x07,
@@ -53,15 +64,21 @@ struct record_network {
 };
 _Static_assert(sizeof(struct record_network) == 24, "a trie's key has no padding");
 
-/* Written by one CPU each, read through mmap; a cache line pair of its own. */
+/*
+ * One CPU's own: read, and written where it says so, through mmap. A cache line pair for what the
+ * program writes, another for the reader's.
+ */
 struct kernel_counts {
 	__u64 matched;           /* packets on the watched ports, and fragments let through */
 	__u64 ring_full;         /* of these: no room in the ring */
 	__u64 fragments_refused; /* later fragments of no known datagram, over the rate */
 	__u64 empty_segments;    /* TCP acknowledgements without data: nothing to report */
 	__u64 filtered;          /* on the watched ports, but not asked for; not part of matched */
-	__u64 reserved[11];
+	__u64 reserved[10];
+	__u64 head; /* of the array ring: the position behind its last record */
+	__u64 tail; /* written by the reader: the position up to which there is room again */
+	__u64 padding[15];
 };
-_Static_assert(sizeof(struct kernel_counts) == 128, "one CPU's counts share no cache line");
+_Static_assert(sizeof(struct kernel_counts) == 256, "one CPU's counts share no cache line");
 
 #endif

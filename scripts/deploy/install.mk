@@ -52,7 +52,6 @@ install: all manual install-library
 	$(Q)$(call put,644,$(BUILD)/deploy/dnstap-bpf.service,$(UNITDIR)/dnstap-bpf.service)
 	$(Q)$(call put,644,scripts/deploy/systemd/dnstap-bpf.sysusers,$(PREFIX)/lib/sysusers.d/dnstap-bpf.conf)
 	$(Q)$(call put,644,scripts/deploy/systemd/dnstap-bpf.tmpfiles,$(PREFIX)/lib/tmpfiles.d/dnstap-bpf.conf)
-	$(Q)$(call put,644,scripts/deploy/systemd/perf-ring.conf,$(EXAMPLES)/perf-ring.conf)
 	$(Q)$(call put,644,scripts/deploy/systemd/containers.conf,$(EXAMPLES)/containers.conf)
 	$(Q)$(call put,644,scripts/deploy/dnstap-bpf.yaml,$(EXAMPLES)/dnstap-bpf.yaml)
 	$(Q)$(call put,644,scripts/deploy/alerts.yaml,$(EXAMPLES)/alerts.yaml)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The BPF programs by themselves: a packet in by BPF_PROG_TEST_RUN, a record or none out, through
- * both rings. The kernel runs a socket filter of this kind on the bytes behind the Ethernet header.
+ * each ring. The kernel runs a socket filter of this kind on the bytes behind the Ethernet header.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -20,7 +21,7 @@
 
 #include "capture.skel.h"
 
-enum { ETHERNET = 14, WATCHED = 53, OTHER = 54, EXIT_SKIP = 77, RING_SIZE = 256 * 1024 };
+enum { ETHERNET = 14, WATCHED = 53, OTHER = 54, EXIT_SKIP = 77, RING_SIZE = 512 * 1024 };
 
 /* A frame in the making. */
 struct frame {
@@ -30,12 +31,14 @@ struct frame {
 
 struct kind {
 	const char *name;
-	bool perf, clamp;
+	enum rings_kind ring;
+	bool clamp;
 };
 
 struct fixture {
 	struct capture *skel;
 	struct rings *rings;
+	struct kernel_counts *counts; /* mapped for the array ring; else NULL */
 	int program;
 	size_t packets; /* since the last run */
 	struct captured last;
@@ -45,6 +48,26 @@ struct fixture {
 static void quiet(void)
 {
 	libbpf_set_print(NULL);
+}
+
+static int open_ring(struct fixture *f, enum rings_kind kind, int cpus)
+{
+	switch (kind) {
+	case RINGS_ARRAY:
+		f->counts = mmap(NULL, (size_t)cpus * sizeof(*f->counts), PROT_READ | PROT_WRITE,
+			MAP_SHARED, bpf_map__fd(f->skel->maps.counts), 0);
+		if (f->counts == MAP_FAILED)
+			return -errno;
+		f->program = bpf_program__fd(f->skel->progs.capture_array);
+		return rings_new_array(
+			bpf_map__fd(f->skel->maps.lanes), RING_SIZE, f->counts, cpus, &f->rings);
+	case RINGS_BPF:
+		f->program = bpf_program__fd(f->skel->progs.capture_ring);
+		return rings_new_bpf(bpf_map__fd(f->skel->maps.ring), &f->rings);
+	default:
+		f->program = bpf_program__fd(f->skel->progs.capture_perf);
+		return rings_new_perf(bpf_map__fd(f->skel->maps.events), RING_SIZE, &f->rings);
+	}
 }
 
 static int fixture_open(struct fixture *f, const struct kind *kind)
@@ -58,29 +81,33 @@ static int fixture_open(struct fixture *f, const struct kind *kind)
 	f->skel->data_settings->settings.watched[0] = 1ULL << WATCHED;
 	f->skel->rodata->clamp = kind->clamp;
 	f->skel->rodata->entered = true;
+	f->skel->rodata->lane_chunks = RING_SIZE / LANE_CHUNK;
 	bpf_map__set_max_entries(f->skel->maps.counts, (uint32_t)cpus);
 	bpf_map__set_max_entries(f->skel->maps.scratches, (uint32_t)cpus);
 	bpf_map__set_max_entries(f->skel->maps.events, (uint32_t)cpus);
 	bpf_map__set_max_entries(f->skel->maps.ring, RING_SIZE);
+	bpf_map__set_max_entries(f->skel->maps.lanes, RING_SIZE / LANE_CHUNK * (uint32_t)cpus);
 	if (capture__load(f->skel))
 		return -errno;
-	f->program = bpf_program__fd(
-		kind->perf ? f->skel->progs.capture_perf : f->skel->progs.capture_ring);
-	return kind->perf ? rings_new_perf(bpf_map__fd(f->skel->maps.events), RING_SIZE, &f->rings)
-			  : rings_new_bpf(bpf_map__fd(f->skel->maps.ring), &f->rings);
+	return open_ring(f, kind->ring, cpus);
 }
 
 static void fixture_close(struct fixture *f)
 {
 	rings_free(f->rings);
+	if (f->counts)
+		munmap(f->counts, bpf_map__max_entries(f->skel->maps.counts) * sizeof(*f->counts));
 	capture__destroy(f->skel);
 	*f = (struct fixture){0};
 }
 
-static const struct kind kinds[] = {
-	{"perf", true, false}, {"bpf", false, false}, {"clamped", true, true}};
+static const struct kind kinds[] = {{"array", RINGS_ARRAY, false}, {"bpf", RINGS_BPF, false},
+	{"perf", RINGS_PERF, false}, {"clamped", RINGS_ARRAY, true}};
 
-static struct fixture fixtures[3];
+/* The first RINGS differ in their ring alone. */
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), RINGS = KINDS - 1, CLAMPED = RINGS };
+
+static struct fixture fixtures[KINDS];
 
 static void on_packet(void *arg, const struct captured *c)
 {
@@ -218,7 +245,7 @@ static struct frame tcp4(uint8_t flags, size_t payload)
 
 static void test_udp_ipv4(void **state)
 {
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < RINGS; k++) {
 		struct fixture *f = &fixtures[k];
 		struct frame query = udp4(40000, WATCHED, 30), reply = udp4(WATCHED, 40000, 300);
 		struct frame foreign = udp4(40000, OTHER, 30);
@@ -266,7 +293,7 @@ static void test_ipv6_chain(void **state)
 	foreign = chain;
 	put_udp(&chain, 40000, WATCHED, 20);
 	put_udp(&foreign, 40000, OTHER, 20);
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < RINGS; k++) {
 		assert_int_equal(run(&fixtures[k], &plain), 1);
 		assert_int_equal(run(&fixtures[k], &chain), 1);
 		assert_int_equal(fixtures[k].last.source.wire, chain.len - ETHERNET);
@@ -319,7 +346,7 @@ static struct frame fragment4(uint16_t id, uint16_t fragment, uint16_t dst, size
 
 static void test_fragments(void **state)
 {
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < RINGS; k++) {
 		struct fixture *f = &fixtures[k];
 		struct frame first = fragment4(1000, 0x2000, WATCHED, 64);
 		struct frame last = fragment4(1000, 8, OTHER, 16);
@@ -357,7 +384,7 @@ static void test_fragment_rate(void **state)
 
 static void test_clamp(void **state)
 {
-	struct fixture *f = &fixtures[2];
+	struct fixture *f = &fixtures[CLAMPED];
 	struct frame longer = udp4(WATCHED, 40000, 900), shorter = udp4(40000, WATCHED, 30);
 
 	assert_int_equal(run(f, &longer), 1);
@@ -388,23 +415,42 @@ static void test_truncations(void **state)
 	(void)state;
 }
 
+/* Several times around each ring, over its borders, in records of many sizes. */
+static void test_around_the_ring(void **state)
+{
+	for (int k = 0; k < RINGS; k++) {
+		struct fixture *f = &fixtures[k];
+
+		for (size_t i = 0; i < 4 * RING_SIZE / 400; i++) {
+			struct frame query = udp4(40000, WATCHED, 12 + i % 800);
+
+			memset(query.bytes + query.len - 12, (int)i, 12);
+			assert_int_equal(run(f, &query), 1);
+			assert_int_equal(f->last.source.have, query.len - ETHERNET);
+			assert_memory_equal(f->bytes, query.bytes + ETHERNET, query.len - ETHERNET);
+		}
+		assert_int_equal(rings_broken(f->rings), 0);
+	}
+	(void)state;
+}
+
 /* A ring without room: each packet is in the ring or counted, to the packet. */
 static void test_ring_full(void **state)
 {
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < RINGS; k++) {
 		struct fixture *f = &fixtures[k];
 		struct frame query = udp4(40000, WATCHED, 900);
 		struct kernel_counts before = counts_of(f), after;
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = query.bytes,
-			.data_size_in = (uint32_t)query.len, .repeat = 1000);
+			.data_size_in = (uint32_t)query.len, .repeat = 2000);
 		size_t got;
 
 		assert_int_equal(bpf_prog_test_run_opts(f->program, &opts), 0);
 		got = rings_drain(f->rings, UINT64_MAX, on_packet, f);
 		after = counts_of(f);
 		assert_true(after.ring_full > before.ring_full);
-		assert_int_equal(after.matched - before.matched, 1000);
-		assert_int_equal(got + (after.ring_full - before.ring_full), 1000);
+		assert_int_equal(after.matched - before.matched, 2000);
+		assert_int_equal(got + (after.ring_full - before.ring_full), 2000);
 		assert_int_equal(run(f, &query), 1);
 	}
 	(void)state;
@@ -422,11 +468,12 @@ int main(void)
 		cmocka_unit_test(test_fragment_rate),
 		cmocka_unit_test(test_clamp),
 		cmocka_unit_test(test_truncations),
+		cmocka_unit_test(test_around_the_ring),
 		cmocka_unit_test(test_ring_full),
 	};
 	int failed;
 
-	for (int k = 0; k < 3; k++) {
+	for (int k = 0; k < KINDS; k++) {
 		int err = fixture_open(&fixtures[k], &kinds[k]);
 
 		if (err == -EPERM || err == -EACCES) {
@@ -439,7 +486,7 @@ int main(void)
 		}
 	}
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	for (int k = 0; k < 3; k++)
+	for (int k = 0; k < KINDS; k++)
 		fixture_close(&fixtures[k]);
 	return failed;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Collectors: one in Python that notes when each frame came, and the tools people use."""
 
+import os
 import signal
 import socket
 import struct
@@ -14,6 +15,7 @@ import frames
 from netns import Namespace
 
 WAIT_SECONDS = 20
+RESTARTS = int(os.environ.get("DNSTAP_BPF_RESTARTS", "20"))  # of a collector under load
 
 
 def wait_until(what: str, done: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:

@@ -171,7 +171,7 @@ def main():
                 kib, result = replay(folder, folder / "flood.pcap", words)
                 text = " ".join(str(word) for word in words) or "defaults"
                 report(f"{kind}: {count} packets, {text}", kib, result)
-            for ring in ("perf", "bpf") if options.live else ():
+            for ring in ("array", "bpf", "perf") if options.live else ():
                 kib, result, sent, seconds = live(folder, kind, options, ring)
                 report(f"{kind}: live, {ring} ring, {sent / seconds:.0f} packets/s", kib, result)
 

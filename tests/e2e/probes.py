@@ -18,7 +18,8 @@ import netns
 SYS_BPF, SYS_PERF_EVENT_OPEN = {"x86_64": (321, 298), "aarch64": (280, 241)}.get(
     os.uname().machine, (0, 0))
 BPF_MAP_CREATE, BPF_PROG_LOAD = 0, 5
-BPF_PROG_TYPE_SOCKET_FILTER, BPF_MAP_TYPE_RINGBUF = 1, 27
+BPF_PROG_TYPE_SOCKET_FILTER, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_RINGBUF = 1, 2, 27
+BPF_F_MMAPABLE = 1 << 10
 PERF_TYPE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT, PERF_SAMPLE_RAW = 1, 10, 1 << 10
 RETURN_0 = struct.pack("<BBhiBBhi", 0xb7, 0, 0, 0, 0x95, 0, 0, 0)  # r0 = 0; exit
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +59,12 @@ def bpf() -> str:
                 struct.pack("<IIQQIIQII", BPF_PROG_TYPE_SOCKET_FILTER, 2,
                             ctypes.addressof(program), ctypes.addressof(license_text),
                             0, 0, 0, 0, 0))
+
+
+@functools.lru_cache(None)
+def ring_array() -> str:
+    return _bpf("a BPF array that is mapped", BPF_MAP_CREATE,
+                struct.pack("<IIIII", BPF_MAP_TYPE_ARRAY, 4, 4096, 1, BPF_F_MMAPABLE))
 
 
 @functools.lru_cache(None)
@@ -156,7 +163,6 @@ def fresh_root() -> str:
     return "" if fresh.mirrors() else "a fresh Debian root: apt knows no Debian mirror"
 
 
-ALL = {"af_xdp": af_xdp, "cgroups": cgroups, "clang": clang, "guest": guest, "root": root, "namespaces": namespaces, "bpf": bpf,
-       "ring_bpf": ring_bpf, "ring_perf": ring_perf, "vlan": vlan, "qemu": qemu, "tshark": tshark,
-       "systemd": systemd, "full": full, "fresh_root": fresh_root,
-       "promtool": promtool}
+ALL = {probe.__name__: probe for probe in (
+    af_xdp, bpf, cgroups, clang, fresh_root, full, guest, namespaces, promtool, qemu, ring_array,
+    ring_bpf, ring_perf, root, systemd, tshark, vlan)}

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional
 
+import pytest
+
 from netns import Namespace
+
+# Each test that takes one runs on every ring that this kernel lets us open.
+RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring))
+         for ring in ("array", "bpf", "perf")]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 20

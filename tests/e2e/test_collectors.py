@@ -11,7 +11,7 @@ import time
 import pytest
 
 import captures
-from collectors import wait_until
+from collectors import RESTARTS, wait_until
 from frames import read_file
 from scripted import Load, Scripted, place, server_context, sink_text
 from tap import REPOSITORY, Tap, binary, replay, stop_balanced
@@ -93,13 +93,13 @@ def check_reasons(sinks):
 @LIVE
 @pytest.mark.parametrize("kind", KINDS)
 def test_restarts_under_load(kind, space, tap, folder, certificates):
-    """20 restarts of the collector; what it got is between confirmed and what was written."""
+    """Restarts of the collector; what it got is between confirmed and what was written."""
     where = place(kind, folder, 20)
     ca = [f"tls-ca={certificates.path('ca.pem')}"] if kind == "tls" else []
     received = 0
     running = tap(sink_text(kind, where, *ca), "full", space=space).wait_watching()
     with Load(space, 4000) as load:
-        for _ in range(20):
+        for _ in range(RESTARTS):
             with Scripted(where, "good", tls_of(kind, certificates), space) as collector:
                 collector.wait_frames(200)
             received += len(collector.arrivals)
@@ -110,11 +110,11 @@ def test_restarts_under_load(kind, space, tap, folder, certificates):
             wait_until("FINISH", lambda: collector.finished == 1)
         received += len(collector.arrivals)
     sink = result.sinks[0]
-    print(row(f"{kind} 20 restarts", sink, received, 0))
+    print(row(f"{kind} {RESTARTS} restarts", sink, received, 0))
     check_received(sink, received)
-    assert sink["offered"] == sent and sink["connections"] == 21
+    assert sink["offered"] == sent and sink["connections"] == RESTARTS + 1
     assert sink["lost_queue_full"] == sink["lost_undelivered"] == 0
-    assert sink["confirmed"] >= 200 and sink["ended_closed"] + sink["ended_error"] == 20
+    assert sink["confirmed"] >= 200 and sink["ended_closed"] + sink["ended_error"] == RESTARTS
 
 
 @pytest.mark.parametrize("kind", KINDS)

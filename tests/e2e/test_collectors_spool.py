@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from collectors import wait_until
+from collectors import RESTARTS, wait_until
 from scripted import Load, Scripted, place, server_context, sink_text
 from tap import REPOSITORY, binary, stop_balanced
 
@@ -58,12 +58,12 @@ def test_outage(kind, space, tap, folder, certificates):
 
 
 def test_restarts(space, tap, folder):
-    """A collector that comes and goes 20 times has everything at least once, in order each time."""
+    """A collector that comes and goes has everything at least once, in order each time."""
     where = folder / "s"
     running = tap(spooled_sink("unix", where, folder), "full", space=space).wait_watching()
     got = []
     with Load(space, 3000) as load:
-        for _ in range(20):
+        for _ in range(RESTARTS):
             with Scripted(where, "good", None, space) as collector:
                 collector.wait_frames(200)
             got.append(collector.payloads)
@@ -75,7 +75,7 @@ def test_restarts(space, tap, folder):
     assert sink["offered"] == sink["confirmed"] == sent and sink["unconfirmed"] == 0
     assert sink["resent"] > 0 and sink["lost_queue_full"] == 0
     received = sum(map(len, got)) + len(collector.payloads)
-    print(f"20 restarts with a spool: in {sent}, confirmed {sink['confirmed']}, received {received},"
+    print(f"{RESTARTS} restarts with a spool: in {sent}, confirmed {sink['confirmed']}, received {received},"
           f" of these resent {sink['resent']}")
     assert received <= sent + sink["resent"]
 

@@ -17,12 +17,11 @@ from clients import RD, UdpClient, ask_varied, dnsperf, query, write_dnsperf_inp
 from collectors import golang_dnstap
 from frames import decode, read_file, read_messages
 from lab import CLIENT, CLIENT_DEVICE, OTHER_PORT, SERVER_DEVICE, TCP, check_exchanges
-from tap import FILTERED, REPOSITORY, Tap, replay, stop_balanced
+from tap import FILTERED, REPOSITORY, RINGS, Tap, replay, stop_balanced
 from tcp_clients import TcpClient
 from test_reload import configured  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 SECOND = {4: "10.53.0.200", 6: "fd00:53::200"}  # of the client namespace
 QUERIES = 60
 NOERROR, NXDOMAIN, BADVERS = 0, 3, 16

@@ -21,7 +21,7 @@ from hosts import (Listener, ask, asked_until_seen, cpu_seconds, has_link, ip_ba
 from lab import CLIENT, SERVER_DEVICE, check_exchanges
 from netns import join
 from observer import Lengths
-from tap import stop_balanced
+from tap import RINGS, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 HERE, THERE = "10.77.0.1", "10.77.0.2"
@@ -232,8 +232,7 @@ def test_exit_with_many(spaces, tap):
     assert time.monotonic() - start < 0.6
 
 
-@pytest.mark.parametrize("ring", [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring))
-                                  for ring in ("perf", "bpf")])
+@pytest.mark.parametrize("ring", RINGS)
 def test_not_alone(lab, tap, folder, ring):
     """Two taps, tcpdump and a packet socket at once: each has all of it."""
     words = ("-i", SERVER_DEVICE, "--ring", ring, "--role", "auth")

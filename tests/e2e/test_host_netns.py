@@ -22,7 +22,7 @@ from hosts import (Listener, ask, asked_until_seen, bpf_objects, descriptors, ha
                    opener_of, own_kib, sees, until, watched)
 from probes import cgroup_folder
 from netns import Namespace, ip, join
-from tap import check_balance, stop_balanced
+from tap import RINGS, check_balance, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 BATCHES, BATCH = 4, 50
@@ -61,8 +61,7 @@ def extras(folder, word):
 
 
 @pytest.mark.parametrize("wanted", ("all", "name", "pid"))
-@pytest.mark.parametrize("ring", [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring))
-                                  for ring in ("perf", "bpf")])
+@pytest.mark.parametrize("ring", RINGS)
 def test_watched(three, tap, folder, wanted, ring):
     """What a namespace says to itself is seen, with its name; others only if they are wanted."""
     here, one, two = three

@@ -10,10 +10,9 @@ import large
 from clients import TXT, UdpClient, query, question
 from frames import read_messages
 from lab import by_key, check_exchanges
-from tap import stop_balanced
+from tap import RINGS, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 COUNT = 40
 PADDING = 12  # an EDNS option
 

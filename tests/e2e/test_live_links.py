@@ -24,11 +24,10 @@ from lab import (CLIENT, CLIENT_DEVICE, LOOPBACK, SERVER_DEVICE, TCP, by_key, ch
 from netns import join
 from observer import Lengths
 from packets import ethernet, ip
-from tap import stop_balanced
+from tap import RINGS, stop_balanced
 from tcp_clients import TcpClient
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 FOREIGN = {4: "192.0.2.77", 6: "2001:db8::77"}
 FOREIGN_CLIENT = {4: "198.51.100.9", 6: "2001:db8::9"}
 UDP_SEGMENT = 103

@@ -15,11 +15,10 @@ from clients import TXT, Exchange, dig, dnsperf, query, varied_query, write_dnsp
 from frames import read_messages
 from lab import TCP, UDP, check_exchanges
 from observer import Lengths
-from tap import stop_balanced
+from tap import RINGS, stop_balanced
 from tcp_clients import TcpClient, framed
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 AXFR = 252
 
 

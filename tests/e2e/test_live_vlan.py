@@ -14,11 +14,10 @@ import servers
 from clients import UdpClient, varied_query
 from frames import read_messages
 from lab import FAMILY_NUMBER, TCP, UDP, check_exchanges
-from tap import stop_balanced
+from tap import RINGS, stop_balanced
 from tcp_clients import TcpClient
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf", "vlan")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 SERVER, CLIENT = {4: "10.70.0.1", 6: "fd00:70::1"}, {4: "10.70.0.2", 6: "fd00:70::2"}
 PARENT, CHILD = "eth0", "eth0.42"
 

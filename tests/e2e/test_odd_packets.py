@@ -11,10 +11,9 @@ from collectors import Collector
 from frames import read_messages
 from lab import CLIENT, CLIENT_DEVICE, SERVER_DEVICE, check_exchanges
 from packets import ethernet, ip, ipv4, udp
-from tap import stop_balanced
+from tap import RINGS, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 FOREIGN = {4: "192.0.2.77", 6: "2001:db8::77"}
 GROUP = {4: "224.0.0.251", 6: "ff02::fb"}
 

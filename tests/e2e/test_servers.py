@@ -11,10 +11,9 @@ from collectors import golang_dnstap
 from frames import decode, read_messages
 from lab import (CLIENT, CLIENT_DEVICE, LOOPBACK, OTHER_PORT, SERVER_DEVICE, by_key,
                  check_exchanges)
-from tap import Tap, stop_balanced
+from tap import RINGS, Tap, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
-RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")]
 SERVERS = ("knot", "bind", "unbound")
 
 

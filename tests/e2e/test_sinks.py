@@ -13,7 +13,7 @@ from clients import UdpClient, dig, query
 from collectors import Collector, fstrm_capture, golang_dnstap, read_with, wait_until
 from frames import CONTENT_TYPE, decode, read_file
 from lab import CLIENT, SERVER_DEVICE, by_key, check_exchanges
-from tap import binary, check_balance, stop_balanced
+from tap import RINGS, binary, check_balance, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 TCP_PORT = 6000
@@ -163,8 +163,7 @@ def test_two_taps_of_one_collector(lab, tap, folder):
     assert len(set(keys)) == 2 * len(exchanges)
 
 
-@pytest.mark.parametrize("ring", [pytest.param(
-    ring, marks=pytest.mark.needs("ring_" + ring)) for ring in ("perf", "bpf")])
+@pytest.mark.parametrize("ring", RINGS)
 def test_first_message_of_an_idle_tap(lab, tap, folder, ring):
     """It does not wait for more messages nor for a long timer: promised are 50 ms.
 

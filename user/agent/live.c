@@ -89,8 +89,6 @@ static int load(struct live *l)
 	err = loader_new(&options, &l->loader, error);
 	if (err)
 		log_error("%s", error);
-	else if (*loader_ring_reason(l->loader))
-		log_info("using the BPF ring: %s", loader_ring_reason(l->loader));
 	return err;
 }
 

@@ -8,7 +8,8 @@
 #include "wire/streams.h"
 
 static const struct option_choice rings[] = {
-	{"auto", RINGS_AUTO}, {"perf", RINGS_PERF}, {"bpf", RINGS_BPF}, {0}};
+	{"auto", RINGS_AUTO}, {"array", RINGS_ARRAY}, {"bpf", RINGS_BPF}, {"perf", RINGS_PERF},
+	{0}};
 static const struct option_choice formats[] = {{"text", LINES_TEXT}, {"json", LINES_JSON}, {0}};
 static const struct option_choice confines[] = {
 	{"on", CONFINE_ON}, {"log", CONFINE_LOG}, {"off", CONFINE_OFF}, {0}};
@@ -117,11 +118,11 @@ const struct option_spec option_specs[OPTION_SPECS] = {
 	{"tls-no-verify", 0, OPTION_FLAG, FIELD(tls.no_verify), .joined = true,
 		.help = "tls sinks: take any certificate for good"},
 	{"ring", 0, OPTION_CHOICE, FIELD(ring), .choices = rings, .argument = "KIND", .fixed = true,
-		.help = "perf, bpf or auto: perf where it may be opened",
-		.line = "perf, bpf or auto; size"},
+		.help = "array, bpf or perf; auto: array, the cheapest",
+		.line = "array, bpf, perf or auto; size"},
 	{"ring-size", 0, OPTION_SIZE, FIELD(ring_size), .min = RINGS_SIZE_MIN,
 		.max = RINGS_SIZE_MAX, .power_of_two = true, .joined = true, .argument = "BYTES",
-		.fixed = true, .help = "a power of two; perf has one a CPU",
+		.fixed = true, .help = "a power of two; bpf has one ring, the others one a CPU",
 		.initial = "8M a CPU, 128M in all"},
 	{"config", 0, OPTION_TEXT, FIELD(config), .argument = "FILE", .line_only = true,
 		.once = true, .help = "read the options from this YAML file too",

@@ -18,7 +18,7 @@
 #endif
 
 /* Packets of a replay between two looks at the signals and sinks. */
-enum { REPLAY_BATCH = 256 };
+enum { REPLAY_BATCH = 4096 };
 
 const char *run_version(void)
 {

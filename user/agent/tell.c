@@ -13,7 +13,7 @@
 
 const char *tell_ring(const struct loader *loader)
 {
-	return loader_ring_kind(loader) == RINGS_PERF ? "perf" : "BPF";
+	return rings_name(loader_ring_kind(loader));
 }
 
 void tell_hello(struct tell *t)
@@ -64,7 +64,7 @@ static void tell_unheard_cpu(struct tell *t, uint64_t now, bool nothing)
 	cpu = loader_unheard_cpu(t->loader);
 	if (cpu >= 0)
 		log_warn("CPU %d was brought up after the start and has no ring: its packets are "
-			 "lost and counted as ring_full; start again, or use --ring bpf",
+			 "lost and counted as ring_full; start again, or use --ring array",
 			cpu);
 }
 

@@ -24,9 +24,4 @@ uint64_t clock_wall(void);
 /* Samples the difference again if a second has passed since; now is clock_monotonic(). */
 void clock_follow(struct clock *clock, uint64_t now);
 
-static inline uint64_t clock_to_wall(const struct clock *clock, uint64_t monotonic)
-{
-	return monotonic + clock->wall_minus_monotonic;
-}
-
 #endif

@@ -38,7 +38,6 @@ struct loader {
 	int cpus;
 	enum rings_kind kind;
 	size_t ring_size; /* bytes */
-	char reason[LOADER_ERROR_MAX];
 };
 
 /* libbpf calls back without a context: one process, one place for its messages. */
@@ -101,7 +100,7 @@ static int configure(struct loader *l, const struct loader_options *o)
 {
 	struct capture *skel = l->skel;
 	uint32_t cpus = (uint32_t)l->cpus, tracked = FRAGMENTS_PER_CPU * cpus;
-	bool perf = l->kind == RINGS_PERF;
+	uint32_t chunks = (uint32_t)(l->ring_size / LANE_CHUNK);
 
 	bpf_map__set_max_entries(skel->maps.counts, cpus);
 	bpf_map__set_max_entries(skel->maps.scratches, cpus);
@@ -109,17 +108,22 @@ static int configure(struct loader *l, const struct loader_options *o)
 	bpf_map__set_max_entries(
 		skel->maps.fragments, tracked > FRAGMENTS_MIN ? tracked : FRAGMENTS_MIN);
 	bpf_map__set_max_entries(skel->maps.ring, (uint32_t)l->ring_size);
-	bpf_map__set_autocreate(skel->maps.ring, !perf);
-	bpf_map__set_autocreate(skel->maps.events, perf);
+	skel->rodata->lane_chunks = chunks;
+	bpf_map__set_max_entries(skel->maps.lanes, chunks * cpus);
+	bpf_map__set_autocreate(skel->maps.lanes, l->kind == RINGS_ARRAY);
+	bpf_map__set_autocreate(skel->maps.ring, l->kind == RINGS_BPF);
+	bpf_map__set_autocreate(skel->maps.events, l->kind == RINGS_PERF);
+	bpf_map__set_autocreate(skel->maps.scratches, l->kind != RINGS_ARRAY);
 	skel->rodata->entered = o->slots > 0;
-	l->program = settings_prepare(skel, o, perf);
+	l->program = settings_prepare(skel, o, l->kind);
 	return 0;
 }
 
 static int map_counts(struct loader *l)
 {
 	size_t size = sizeof(*l->counts) * (size_t)l->cpus;
-	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, bpf_map__fd(l->skel->maps.counts), 0);
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		bpf_map__fd(l->skel->maps.counts), 0);
 
 	if (at == MAP_FAILED)
 		return -errno;
@@ -135,11 +139,11 @@ static int ignore_record(void *ctx, void *data, size_t size)
 
 static void close_program(struct loader *l)
 {
+	rings_free(l->rings);
+	l->rings = NULL;
 	if (l->counts)
 		munmap(l->counts, sizeof(*l->counts) * (size_t)l->cpus);
 	l->counts = NULL;
-	rings_free(l->rings);
-	l->rings = NULL;
 	ring_buffer__free(l->doorbell);
 	l->doorbell = NULL;
 	entrances_free(l->entrances);
@@ -168,7 +172,12 @@ static int open_rings(struct loader *l, char *error)
 
 	if (err)
 		return explain(error, err, "cannot open the ring");
-	if (l->kind == RINGS_PERF) {
+	if (l->kind == RINGS_ARRAY) {
+		err = rings_new_array(bpf_map__fd(l->skel->maps.lanes), l->ring_size, l->counts,
+			l->cpus, &l->rings);
+		if (err)
+			return explain(error, err, "cannot map the array ring");
+	} else if (l->kind == RINGS_PERF) {
 		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), l->ring_size, &l->rings);
 		if (err)
 			return explain_perf(error, err);
@@ -209,21 +218,6 @@ static int open_program(struct loader *l, const struct loader_options *o, char *
 	return open_rings(l, error);
 }
 
-/* The perf ring where it may be opened, for it measures best; else the BPF ring. */
-static int open_auto(struct loader *l, const struct loader_options *o, char *error)
-{
-	int err;
-
-	l->kind = RINGS_PERF;
-	err = open_program(l, o, error);
-	if (!err)
-		return 0;
-	close_program(l);
-	snprintf(l->reason, sizeof(l->reason), "%s", error);
-	l->kind = RINGS_BPF;
-	return open_program(l, o, error);
-}
-
 int loader_new(
 	const struct loader_options *o, struct loader **ret, char error[static LOADER_ERROR_MAX])
 {
@@ -238,8 +232,8 @@ int loader_new(
 		err = explain(error, -EIO, "cannot read the number of possible CPUs");
 		goto out;
 	}
-	l->kind = o->ring;
-	err = o->ring == RINGS_AUTO ? open_auto(l, o, error) : open_program(l, o, error);
+	l->kind = o->ring == RINGS_AUTO ? RINGS_ARRAY : o->ring;
+	err = open_program(l, o, error);
 out:
 	if (err) {
 		loader_free(l);
@@ -316,11 +310,6 @@ struct rings *loader_rings(struct loader *l)
 enum rings_kind loader_ring_kind(const struct loader *l)
 {
 	return l->kind;
-}
-
-const char *loader_ring_reason(const struct loader *l)
-{
-	return l->reason;
 }
 
 /*

@@ -77,9 +77,8 @@ int loader_attach(struct loader *loader, int fd, const struct interface *interfa
 void loader_stop(struct loader *loader);
 
 struct rings *loader_rings(struct loader *loader);
-/* The ring that was taken, and if that was not the first choice one line that says why. */
+/* The ring that was taken. */
 enum rings_kind loader_ring_kind(const struct loader *loader);
-const char *loader_ring_reason(const struct loader *loader);
 
 /* The doorbell: armed before the reader blocks, its descriptor is readable once rung. */
 void loader_arm(struct loader *loader);

@@ -12,35 +12,16 @@
 #include <unistd.h>
 
 #include "capture/assembly.h"
-
-/* Room for one perf sample that wraps around the end of its ring. */
-enum { SAMPLE_MAX = 65536 };
+#include "capture/reader.h"
 
 /* Samples read before their room is given back: often enough that a long run frees the ring. */
 enum { RELEASE_EVERY = 64 };
 
-/* What stands before the raw data of a PERF_RECORD_SAMPLE with PERF_SAMPLE_RAW alone. */
-struct sample_head {
-	struct perf_event_header header;
-	uint32_t size;
-};
-
-/* One CPU's perf ring. */
-struct reader {
-	struct perf_event_mmap_page *page;
-	const uint8_t *data;
-	uint64_t mask;         /* data size - 1 */
-	uint64_t head, tail;   /* bytes; the kernel writes up to head, we have read up to tail */
-	uint64_t time;         /* of the sample at tail */
-	const uint8_t *sample; /* its raw data; NULL: none at hand */
-	uint32_t sample_size;  /* of the raw data */
-	uint32_t event_size;   /* of the whole event */
-	uint8_t wrapped[SAMPLE_MAX];
-};
-
 struct rings {
 	struct perf_buffer *perf;
-	struct reader *readers;
+	void *lanes; /* of the array ring; NULL or MAP_FAILED: none */
+	size_t lanes_size;
+	struct reader *readers; /* one a CPU; of the BPF ring none */
 	size_t reader_count;
 
 	struct ring_buffer *ring;
@@ -55,64 +36,6 @@ struct rings {
 	uint64_t peak; /* bytes waiting in one ring when a drain began */
 	struct assembly assembly;
 };
-
-/* The event at the reader's tail, in one piece; NULL when there is none. */
-static const struct perf_event_header *event_at_tail(struct reader *r)
-{
-	const struct perf_event_header *event;
-	uint64_t at = r->tail & r->mask, until_end = r->mask + 1 - at;
-
-	if (r->tail == r->head)
-		return NULL;
-	event = (const void *)(r->data + at);
-	if (event->size > until_end) {
-		uint16_t size = event->size; /* the header itself never wraps: it is aligned */
-
-		memcpy(r->wrapped, r->data + at, until_end);
-		memcpy(r->wrapped + until_end, r->data, size - until_end);
-		event = (const void *)r->wrapped;
-	}
-	return event;
-}
-
-/* Steps over what is not a sample; PERF_RECORD_LOST repeats what the program counted itself. */
-static bool reader_peek(struct reader *r)
-{
-	const struct perf_event_header *event;
-
-	while ((event = event_at_tail(r))) {
-		struct sample_head head;
-
-		r->event_size = event->size;
-		if (event->type == PERF_RECORD_SAMPLE && event->size >= sizeof(head)) {
-			memcpy(&head, event, sizeof(head));
-			r->sample = (const uint8_t *)event + sizeof(head);
-			r->sample_size = event->size - sizeof(head);
-			if (head.size < r->sample_size)
-				r->sample_size = head.size;
-			r->time = assembly_peek_time(r->sample, r->sample_size);
-			return true;
-		}
-		if (!event->size)
-			break; /* never happens; it would not end */
-		r->tail += event->size;
-	}
-	r->sample = NULL;
-	r->time = UINT64_MAX;
-	return false;
-}
-
-static void reader_open(struct reader *r)
-{
-	r->head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
-	reader_peek(r);
-}
-
-/* Gives what was read back to the kernel. */
-static void reader_close(struct reader *r)
-{
-	__atomic_store_n(&r->page->data_tail, r->tail, __ATOMIC_RELEASE);
-}
 
 static struct reader *earliest(struct rings *rings, uint64_t *ret_next)
 {
@@ -141,14 +64,14 @@ static size_t drain_run(
 
 	do {
 		packets += assembly_take(&rings->assembly, r->sample, r->sample_size, fn, arg);
-		r->tail += r->event_size;
+		reader_step(r);
 		if (++samples % RELEASE_EVERY == 0)
 			reader_close(r);
 	} while (reader_peek(r) && r->time <= until);
 	return packets;
 }
 
-static size_t drain_perf(struct rings *rings, uint64_t before, captured_fn *fn, void *arg)
+static size_t drain_readers(struct rings *rings, uint64_t before, captured_fn *fn, void *arg)
 {
 	struct reader *r;
 	uint64_t next;
@@ -157,9 +80,9 @@ static size_t drain_perf(struct rings *rings, uint64_t before, captured_fn *fn, 
 	for (size_t i = 0; i < rings->reader_count; i++) {
 		struct reader *reader = &rings->readers[i];
 
-		reader_open(reader);
-		if (reader->head - reader->tail > rings->peak)
-			rings->peak = reader->head - reader->tail;
+		reader_open(reader, before == UINT64_MAX);
+		if (reader->published - reader->tail > rings->peak)
+			rings->peak = reader->published - reader->tail;
 	}
 	while ((r = earliest(rings, &next)) && r->sample && r->time < before) {
 		uint64_t until = next < before ? next : before - 1;
@@ -168,8 +91,10 @@ static size_t drain_perf(struct rings *rings, uint64_t before, captured_fn *fn, 
 		reader_close(r);
 	}
 	rings->waiting = r && r->sample;
-	for (size_t i = 0; i < rings->reader_count; i++)
+	for (size_t i = 0; i < rings->reader_count; i++) {
+		rings->waiting |= reader_behind(&rings->readers[i]);
 		reader_close(&rings->readers[i]);
+	}
 	return packets;
 }
 
@@ -208,8 +133,15 @@ static size_t drain_ring(struct rings *rings, uint64_t before, captured_fn *fn, 
 
 size_t rings_drain(struct rings *rings, uint64_t before, captured_fn *fn, void *arg)
 {
-	return rings->perf ? drain_perf(rings, before, fn, arg)
-			   : drain_ring(rings, before, fn, arg);
+	return rings->ring ? drain_ring(rings, before, fn, arg)
+			   : drain_readers(rings, before, fn, arg);
+}
+
+const char *rings_name(enum rings_kind kind)
+{
+	static const char *const names[] = {"auto", "array", "BPF", "perf"};
+
+	return names[kind];
 }
 
 size_t rings_default_size(enum rings_kind kind, int cpus)
@@ -218,7 +150,7 @@ size_t rings_default_size(enum rings_kind kind, int cpus)
 
 	if ((size_t)cpus < total / RINGS_SIZE_CPU)
 		total = (size_t)cpus * RINGS_SIZE_CPU;
-	wanted = kind == RINGS_PERF ? total / (size_t)cpus : total;
+	wanted = kind == RINGS_BPF ? total : total / (size_t)cpus;
 	while (2 * size <= wanted)
 		size *= 2;
 	return size;
@@ -231,7 +163,7 @@ static enum bpf_perf_event_ret ignore_event(void *ctx, int cpu, struct perf_even
 	return LIBBPF_PERF_EVENT_CONT;
 }
 
-static int map_readers(struct rings *rings)
+static int map_perf(struct rings *rings)
 {
 	size_t count = perf_buffer__buffer_cnt(rings->perf);
 
@@ -277,8 +209,47 @@ int rings_new_perf(int map_fd, size_t size, struct rings **ret)
 		err = -errno;
 		goto out;
 	}
-	err = map_readers(rings);
+	err = map_perf(rings);
 out:
+	if (err) {
+		rings_free(rings);
+		return err;
+	}
+	*ret = rings;
+	return 0;
+}
+
+/* Nothing of the lanes is ours to write; of the counts, the tails are. */
+static int map_lanes(struct rings *rings, int map_fd, size_t size, struct kernel_counts *counts)
+{
+	size_t lane = size / LANE_CHUNK * (LANE_CHUNK + LANE_SLACK);
+
+	rings->lanes_size = lane * rings->reader_count;
+	rings->lanes = mmap(NULL, rings->lanes_size, PROT_READ, MAP_SHARED, map_fd, 0);
+	if (rings->lanes == MAP_FAILED)
+		return -errno;
+	for (size_t i = 0; i < rings->reader_count; i++)
+		rings->readers[i] = (struct reader){
+			.data = (const uint8_t *)rings->lanes + i * lane,
+			.mask = size / LANE_CHUNK - 1,
+			.ends = &counts[i],
+		};
+	return 0;
+}
+
+int rings_new_array(
+	int map_fd, size_t size, struct kernel_counts *counts, int cpus, struct rings **ret)
+{
+	struct rings *rings = calloc(1, sizeof(*rings));
+	int err = -ENOMEM;
+
+	if (!rings)
+		return err;
+	rings->lanes = MAP_FAILED;
+	rings->reader_count = (size_t)cpus;
+	rings->readers = calloc(rings->reader_count, sizeof(*rings->readers));
+	if (rings->readers)
+		err = map_lanes(rings, map_fd, size, counts);
 	if (err) {
 		rings_free(rings);
 		return err;
@@ -329,6 +300,8 @@ void rings_free(struct rings *rings)
 	ring_buffer__free(rings->ring);
 	if (rings->positions)
 		munmap(rings->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
+	if (rings->lanes && rings->lanes != MAP_FAILED)
+		munmap(rings->lanes, rings->lanes_size);
 	assembly_done(&rings->assembly);
 	free(rings->readers);
 	free(rings);
@@ -336,7 +309,7 @@ void rings_free(struct rings *rings)
 
 int rings_watch(struct rings *rings, int epoll_fd, uint64_t tag)
 {
-	for (size_t i = 0; i < rings->reader_count; i++) {
+	for (size_t i = 0; rings->perf && i < rings->reader_count; i++) {
 		struct epoll_event event = {.events = EPOLLIN, .data.u64 = tag};
 		int fd = perf_buffer__buffer_fd(rings->perf, i);
 
@@ -365,11 +338,11 @@ void rings_read_level(struct rings *rings, bool restart, struct rings_level *ret
 	}
 	for (size_t i = 0; i < rings->reader_count; i++) {
 		const struct reader *r = &rings->readers[i];
-		uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+		uint64_t bytes = reader_published(r) - r->tail;
 
-		ret->size = r->mask + 1;
-		if (head - r->tail > ret->waiting)
-			ret->waiting = head - r->tail;
+		ret->size = reader_size(r);
+		if (bytes > ret->waiting)
+			ret->waiting = bytes;
 	}
 	if (ret->waiting > ret->peak)
 		ret->peak = ret->waiting;

@@ -16,15 +16,20 @@
 _Static_assert((int)LOADER_NETWORKS_MAX == (int)RECORD_NETWORKS_MAX, "the tries hold them all");
 _Static_assert((int)LOADER_SAMPLE_KEY_WORDS == (int)SAMPLE_KEY_WORDS, "one key for both sides");
 
-static struct bpf_program *pick_program(struct capture *skel, bool perf, bool filtered)
+static struct bpf_program *pick_program(struct capture *skel, enum rings_kind kind, bool filtered)
 {
-	if (filtered)
-		return perf ? skel->progs.filter_perf : skel->progs.filter_ring;
-	return perf ? skel->progs.capture_perf : skel->progs.capture_ring;
+	switch (kind) {
+	case RINGS_BPF:
+		return filtered ? skel->progs.filter_ring : skel->progs.capture_ring;
+	case RINGS_PERF:
+		return filtered ? skel->progs.filter_perf : skel->progs.capture_perf;
+	default:
+		return filtered ? skel->progs.filter_array : skel->progs.capture_array;
+	}
 }
 
 struct bpf_program *settings_prepare(
-	struct capture *skel, const struct loader_options *o, bool perf)
+	struct capture *skel, const struct loader_options *o, enum rings_kind kind)
 {
 	const struct loader_filter *f = &o->filter;
 	struct bpf_program *each, *picked;
@@ -38,7 +43,7 @@ struct bpf_program *settings_prepare(
 	settings_set_ports(skel, o->ports, o->port_count);
 	settings_set_sample(skel, f->sample);
 	picked = pick_program(
-		skel, perf, f->client_count > 0 || f->server_count > 0 || f->sample > 1);
+		skel, kind, f->client_count > 0 || f->server_count > 0 || f->sample > 1);
 	bpf_object__for_each_program(each, skel->obj)
 		bpf_program__set_autoload(each, each == picked);
 	return picked;

@@ -21,7 +21,7 @@ struct bpf_program;
 
 /* Between open and load: returns the one program that is to be loaded, and sets its constants. */
 struct bpf_program *settings_prepare(
-	struct capture *skel, const struct loader_options *options, bool perf);
+	struct capture *skel, const struct loader_options *options, enum rings_kind kind);
 /* After load: fills the tries. 0 or -errno. */
 int settings_fill(struct capture *skel, const struct loader_options *options);
 

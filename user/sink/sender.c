@@ -77,10 +77,7 @@ static bool stopping(const struct sender *s)
 	return wait_stop_began(&s->wait) != 0;
 }
 
-/*
- * When to stop sending at exit: a live tap's time is bounded in all, a replay goes on while its
- * bytes are taken.
- */
+/* At exit a live tap's time is bounded in all; a replay goes on while its bytes are taken. */
 static bool out_of_time(const struct sender *s)
 {
 	uint64_t began = wait_stop_began(&s->wait), limit;
@@ -286,16 +283,18 @@ static void move_to_spool(struct sender *s)
 	report_given_up(&s->report, s->counts.feed.spool.given_up);
 }
 
+/* Until the queue is empty and its writer will wake us, or the disk takes no more. */
 static void before_sleep(void *arg)
 {
 	struct sender *s = arg;
+	uint64_t left;
 
 	if (s->sleeping)
 		return;
-	move_to_spool(s);
-	/* once more for what came in between; what the disk does not take stays in the queue */
-	if (!queue_may_sleep(s->queue))
+	do {
+		left = feed_counts(s->feed)->left_queue;
 		move_to_spool(s);
+	} while (!queue_may_sleep(s->queue) && feed_counts(s->feed)->left_queue != left);
 }
 
 static void after_sleep(void *arg)
