@@ -32,16 +32,17 @@ enum { PACKETS = 10000, EXIT_SKIP = 77, DNS_LEN = 17, MORE_FRAGMENTS = 0x2000 };
 /* What is asked for in one round. */
 struct round {
 	const char *name;
-	bool clients, servers, perf;
+	bool clients, servers;
+	enum rings_kind ring;
 	uint64_t sample;
 };
 
 static const struct round rounds[] = {
-	{"clients", true, false, true, 1},
-	{"servers", false, true, false, 1},
-	{"clients and servers", true, true, true, 1},
-	{"sample", false, false, true, 3},
-	{"all of them", true, true, false, 3},
+	{"clients", true, false, RINGS_ARRAY, 1},
+	{"servers", false, true, RINGS_BPF, 1},
+	{"clients and servers", true, true, RINGS_PERF, 1},
+	{"sample", false, false, RINGS_ARRAY, 3},
+	{"all of them", true, true, RINGS_BPF, 3},
 };
 
 struct fixture {
@@ -106,7 +107,8 @@ static int fixture_open(struct fixture *f, const struct round *r)
 	bpf_map__set_max_entries(f->skel->maps.counts, (uint32_t)libbpf_num_possible_cpus());
 	bpf_map__set_max_entries(f->skel->maps.scratches, (uint32_t)libbpf_num_possible_cpus());
 	bpf_map__set_max_entries(f->skel->maps.ring, 1 << 20);
-	struct bpf_program *program = settings_prepare(f->skel, &options, r->perf);
+	bpf_map__set_max_entries(f->skel->maps.lanes, (uint32_t)libbpf_num_possible_cpus());
+	struct bpf_program *program = settings_prepare(f->skel, &options, r->ring);
 
 	if (capture__load(f->skel))
 		return -errno;
@@ -289,7 +291,7 @@ static void test_the_same_as_user_space(void **state)
 static void test_words_that_a_reload_changes(void **state)
 {
 	static const uint16_t other[] = {5353}, both[] = {53, 5353};
-	const struct round r = {"reload", true, false, true, 3};
+	const struct round r = {"reload", true, false, RINGS_ARRAY, 3};
 	struct fixture f = {0};
 	size_t dropped[3] = {0};
 
@@ -321,11 +323,11 @@ static void test_words_that_a_reload_changes(void **state)
 /* Without a filter the variant is the one that has none of this. */
 static void test_no_filter_no_code(void **state)
 {
-	const struct round r = {"none", false, false, true, 1};
+	const struct round r = {"none", false, false, RINGS_ARRAY, 1};
 	struct fixture f = {0};
 
 	assert_int_equal(fixture_open(&f, &r), 0);
-	assert_int_equal(f.program, bpf_program__fd(f.skel->progs.capture_perf));
+	assert_int_equal(f.program, bpf_program__fd(f.skel->progs.capture_array));
 	for (int i = 0; i < 200; i++) {
 		struct built b = random_packet();
 

@@ -124,7 +124,7 @@ static void test_refusals(void **state)
 	assert_refused("- -i", "-i wants");
 	assert_refused("- --port", "wants a value");
 	assert_refused("--role king -", "one of auto");
-	assert_refused("--ring round -", "one of auto, perf, bpf");
+	assert_refused("--ring round -", "one of auto, array, bpf, perf");
 	assert_refused("http://host", "http://host");
 	assert_refused("tcp://host:0", "tcp://host:0");
 	assert_refused("tcp://host:70000", "tcp://host:70000");
