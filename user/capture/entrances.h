@@ -6,7 +6,8 @@
  * made at the start, because bpf() is refused later.
  *
  * A copy of the capture program for each slot would do the same: 255 of them took 1.5 s and 2 MiB
- * of the kernel's memory on a 2-core machine, these 24 ms and 1 MiB. A packet pays one direct jump, some 5 ns.
+ * of the kernel's memory on a 2-core machine, these 24 ms and 1 MiB. A packet pays one direct jump,
+ * some 5 ns.
  */
 #ifndef CAPTURE_ENTRANCES_H
 #define CAPTURE_ENTRANCES_H
