@@ -82,7 +82,7 @@ def test_life(space, tap, folder, manager):
         running = tap(f"unix://{there}", f"unix://{folder}/missing", space=space)
         _, ready = service.wait_for("READY", "1")
         assert "watching lo" in running.stderr, "READY comes when everything is open"
-        assert re.fullmatch(r"Watching lo \((perf|BPF) ring\); [01] of 2 sinks connected; "
+        assert re.fullmatch(r"Watching lo \((array|BPF|perf) ring\); [01] of 2 sinks connected; "
                             "0 messages, 0 lost", ready["STATUS"])
         with Load(space, 500) as load:
             time.sleep(0.3)

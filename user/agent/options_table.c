@@ -71,7 +71,7 @@ const struct option_spec option_specs[OPTION_SPECS] = {
 		.argument = "TEXT", .help = "dnstap version (empty: none)",
 		.initial = "this program's"},
 	{"extra", 0, OPTION_TEXT, FIELD(extra), .argument = "TEXT",
-		.help = "dnstap extra; {interface}, {vlan}, {netns}, {container}",
+		.help = "dnstap extra: {interface} {vlan} {netns} {container}",
 		.initial = "none"},
 	{"with-query", 0, OPTION_FLAG, FIELD(with_query),
 		.help = "with full: responses carry their query's bytes too"},

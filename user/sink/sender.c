@@ -363,7 +363,8 @@ static bool step(struct sender *s)
 	}
 	if (!s->open)
 		return closed_step(s, ending);
-	if (!ending && is_due(s)) {
+	/* a file is rotated also while the rest of the queue goes into it */
+	if ((!ending || (!s->spool && !feed_empty(s->feed))) && is_due(s)) {
 		finish(s);
 		return true;
 	}
