@@ -122,11 +122,11 @@ class Stand:
     def sample(self, name: str, number: int, seconds: float) -> Sample:
         """One watcher under load, from its start to its end."""
         watching = watchers.ALL.get(name, watchers.Watcher)(self.site)
-        pids = {"server": [self.server.process.pid]}
+        pids = {"server": [self.server.child.process.pid]}
         which = PLAIN
         if name == watchers.NATIVE:
             which = OWN
-            pids = {"server": [self.own_server.process.pid], "collector": [self.own_collector]}
+            pids = {"server": [self.own_server.child.process.pid], "collector": [self.own_collector]}
         with watching:
             pids |= {**watching.processes(), "softirq": self.softirq}
             warm = self.load(which, WARM_SECONDS)
