@@ -7,6 +7,7 @@
 #   sudo make check-full    the same with every cut of every capture, larger comparisons, and the
 #                           Debian package's life in a fresh root
 #   sudo make bench    what the tap costs: a table, a plot and the raw figures in build/bench/
+#   sudo make soak     half an hour of load and trouble; SECONDS=1800
 #   make install       DESTDIR= PREFIX=/usr/local: program, service, manual, completion, library
 #   make deb           a Debian package, in build/
 #   make clean
@@ -52,7 +53,7 @@ NEEDS_ROOT = $(if $(filter -r% --read%,$(SINKS)),,$(filter-out 0,$(shell id -u))
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all lib run check check-full bench unit floors clean manual install install-library deb
+.PHONY: all lib run check check-full bench soak unit floors clean manual install install-library deb
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,6 +83,13 @@ bench:
 		/usr/bin/python3 tests/bench/bench.py --output $(BUILD)/bench $(CASES) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD_SECONDS),--seconds $(LOAD_SECONDS)) \
 		$(if $(WATCHERS),--watchers $(WATCHERS)); status=$$?; $(own); exit $$status
+
+soak:
+	$(Q)scripts/install-deps test
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/tests/bench/collector && \
+		DNSTAP_BPF=$(BUILD)/dnstap-bpf BENCH_COLLECTOR=$(BUILD)/tests/bench/collector \
+		/usr/bin/python3 tests/soak/soak.py --seconds $(or $(SECONDS),1800); status=$$?; \
+		$(own); exit $$status
 
 floors:
 	$(Q)scripts/check-floors

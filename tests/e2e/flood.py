@@ -92,12 +92,12 @@ def packets(kind, options):
 KINDS = ("syn", "data", "middle", "large", "fragment", "fragment-large")
 
 
-def write_capture(path, kind, options):
+def write_packets(path, made):
     """Raw IP packets, 5 us apart: 200,000 a second."""
     count = 0
     with open(path, "wb", buffering=1 << 20) as to:
         to.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
-        for count, packet in enumerate(packets(kind, options), 1):
+        for count, packet in enumerate(made, 1):
             seconds, micros = divmod(count * 5, 1000000)
             to.write(struct.pack("<IIII", 1700000000 + seconds, micros, len(packet), len(packet)))
             to.write(packet)
@@ -166,7 +166,7 @@ def main():
     for kind in options.kinds or KINDS:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            count = write_capture(folder / "flood.pcap", kind, options)
+            count = write_packets(folder / "flood.pcap", packets(kind, options))
             for words in ((),) if kind.startswith("fragment") else STREAM_BOUNDS:
                 kib, result = replay(folder, folder / "flood.pcap", words)
                 text = " ".join(str(word) for word in words) or "defaults"

@@ -247,6 +247,68 @@ static void test_hash_is_keyed(void **state)
 	table_free(b);
 }
 
+enum { CROWD = 65536, BUCKETS = 2 * CROWD, FNV_PRIME = 0x01000193 };
+
+static uint32_t fnv(const uint8_t *bytes, size_t len)
+{
+	uint32_t state = 0x811c9dc5;
+
+	for (size_t i = 0; i < len; i++)
+		state = (state ^ bytes[i]) * FNV_PRIME;
+	return state;
+}
+
+/*
+ * Of the low bits of FNV-1a's state those from which two bytes lead to 0, and these bytes plus 1.
+ * Its low bits depend on no higher ones, and a step can be undone: who attacks does just that.
+ */
+static void find_ways(uint32_t ways[static BUCKETS])
+{
+	uint32_t inverse = FNV_PRIME;
+
+	for (int i = 0; i < 5; i++)
+		inverse *= 2 - FNV_PRIME * inverse;
+	for (uint32_t pair = 0; pair < CROWD; pair++)
+		ways[(((pair & 0xff) * inverse) ^ pair >> 8) & (BUCKETS - 1)] = pair + 1;
+}
+
+/* The next key, from *number on, that FNV-1a puts into bucket 0. */
+static void colliding_key(const uint32_t ways[static BUCKETS], uint32_t *number, uint8_t key[KEY])
+{
+	uint32_t pair;
+
+	memset(key, 0, KEY);
+	do {
+		++*number;
+		memcpy(key, number, sizeof(*number));
+		pair = ways[fnv(key, KEY - 2) & (BUCKETS - 1)];
+	} while (!pair);
+	key[KEY - 2] = (uint8_t)((pair - 1) >> 8);
+	key[KEY - 1] = (uint8_t)(pair - 1);
+	assert_int_equal(fnv(key, KEY) & (BUCKETS - 1), 0);
+}
+
+/* Keys that an unkeyed hash would put into one chain of 65,536 make chains of a few here. */
+static void test_keys_made_to_collide(void **state)
+{
+	enum { LONGEST = 16 }; /* at load 1/2 one in 10^12 tables has a longer one */
+	static uint32_t ways[BUCKETS];
+	static uint8_t chains[BUCKETS];
+	struct table *t = table_new(CROWD, KEY, VALUE);
+	uint32_t number = 0;
+	uint8_t key[KEY];
+
+	(void)state;
+	find_ways(ways);
+	while (!table_full(t)) {
+		colliding_key(ways, &number, key);
+		assert_null(table_find(t, key));
+		assert_non_null(table_add(t, key));
+		assert_true(++chains[table_hash(t, key, KEY) & (BUCKETS - 1)] <= LONGEST);
+	}
+	table_free(t);
+}
+
 static void test_memory_is_told(void **state)
 {
 	struct table *t = table_new(1000, 38, 100);
@@ -265,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_against_model),
 		cmocka_unit_test(test_keys_of_one_hash),
 		cmocka_unit_test(test_hash_is_keyed),
+		cmocka_unit_test(test_keys_made_to_collide),
 		cmocka_unit_test(test_memory_is_told),
 	};
 
