@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What compiler and linker put between a mistake and whoever would use it, as the program has it."""
 
-import os
 import re
 import subprocess
 
 import pytest
 
 from tap import binary
-
-pytestmark = pytest.mark.skipif(bool(os.environ.get("DNSTAP_BPF_COVERAGE")),
-                                reason="the coverage build is not what is shipped")
 
 
 @pytest.fixture(scope="module")
