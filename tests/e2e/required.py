@@ -39,7 +39,8 @@ class Required:
         """Whether all of tests/e2e was asked for: a part of it cannot miss anything."""
         option = config.option
         chosen = [word for word in config.args if "::" in word or not Path(word).is_dir()]
-        return not (chosen or option.keyword or option.markexpr or option.collectonly)
+        return not (chosen or option.keyword or option.markexpr or option.collectonly
+                    or option.ignore_glob)
 
     def pytest_itemcollected(self, item) -> None:
         path = item.path.relative_to(REPOSITORY)

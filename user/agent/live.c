@@ -32,6 +32,7 @@ enum {
 	INTERVAL_MS = 5,       /* between drains at low rates ... */
 	INTERVAL_BUSY_MS = 10, /* ... and when a drain brings BUSY_PACKETS or more */
 	BUSY_PACKETS = 256,
+	PATIENCE_MAX_MS = 60000, /* so that it fits poll's int */
 	EVENTS_MAX = 16,
 };
 
@@ -171,19 +172,29 @@ static void drain(struct live *l)
 	tell_more(&l->tell, now, !l->drained);
 }
 
+static bool has_work(const struct live *l)
+{
+	return l->drained || rings_waiting(loader_rings(l->loader));
+}
+
+static void go_on(struct live *l)
+{
+	if (l->rest != BUSY)
+		loader_disarm(l->loader);
+	l->rest = BUSY;
+}
+
 /* After a drain: what the loop may do next. */
 static void settle(struct live *l)
 {
-	if (l->drained || rings_waiting(loader_rings(l->loader))) {
-		if (l->rest != BUSY)
-			loader_disarm(l->loader);
-		l->rest = BUSY;
+	if (has_work(l)) {
+		go_on(l);
 	} else if (l->rest == BUSY) {
 		loader_arm(l->loader);
 		l->rest = ARMED;
 		drain(l);
-		if (l->drained || rings_waiting(loader_rings(l->loader)))
-			settle(l);
+		if (has_work(l))
+			go_on(l);
 	} else {
 		l->rest = BLOCKED;
 	}
@@ -212,7 +223,7 @@ static int patience(const struct live *l)
 		return -1;
 	now = clock_monotonic();
 	left = next > now ? (next - now) / NS_PER_MS + 1 : 1;
-	return (int)earlier(left, 60 * 1000);
+	return (int)earlier(left, PATIENCE_MAX_MS);
 }
 
 static void fill_kernel_counts(struct live *l)

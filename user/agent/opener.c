@@ -321,7 +321,7 @@ int opener_start(
 /* One that hangs in a file system is left to the signal that it gets when its parent is gone. */
 static void wait_end(pid_t pid)
 {
-	const struct timespec step = {.tv_nsec = STOP_STEP_MS * 1000 * 1000};
+	const struct timespec step = {.tv_nsec = STOP_STEP_MS * 1000000L};
 
 	for (int ms = 0; ms < STOP_MS && !waitpid(pid, NULL, WNOHANG); ms += STOP_STEP_MS)
 		nanosleep(&step, NULL);

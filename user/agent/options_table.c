@@ -173,9 +173,9 @@ bool option_repeatable(const struct option_spec *s)
 
 static const char *choice_name(const struct option_choice *choices, int value)
 {
-	while (choices->name && choices->value != value)
+	while (choices && choices->name && choices->value != value)
 		choices++;
-	return choices->name ? choices->name : "";
+	return choices && choices->name ? choices->name : "";
 }
 
 /* With the largest unit that leaves nothing over. */

@@ -242,7 +242,7 @@ static int add_interface(struct option_parsing *p, const struct option_spec *s, 
 
 static int add_port(struct option_parsing *p, const struct option_spec *s, const char *text)
 {
-	uint64_t value;
+	uint64_t value = 0;
 	int err = parse_in_range(p, s, text, &value);
 	uint16_t port;
 

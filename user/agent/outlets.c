@@ -83,7 +83,7 @@ static char *settings_of(struct run *run, const struct options *o, const struct 
 }
 
 static int open_one(struct run *run, const struct options *o, const struct sink_url *url,
-	char *settings, struct sink **ret, char error[static OPTIONS_ERROR_MAX])
+	const char *settings, struct sink **ret, char error[static OPTIONS_ERROR_MAX])
 {
 	const struct sink_options options = sink_options_of(run, o);
 

@@ -367,7 +367,7 @@ int space_look(struct space *space, const struct space_shared *s, bool first)
 
 	space->pending = 0;
 	space->look_at = space->again_at = UINT64_MAX;
-	err = what & ~INTERFACES_LOCAL ? read_interfaces(space, what) : 0;
+	err = (what & ~INTERFACES_LOCAL) ? read_interfaces(space, what) : 0;
 	if (!err && what & INTERFACES_LOCAL)
 		err = interfaces_local(&space->route, space->local, space->broadcast);
 	if (err) {

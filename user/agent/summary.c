@@ -295,7 +295,7 @@ static int write_and_close(const struct summary *r, int fd)
 		return -ENOMEM;
 	}
 	write_json(r, to);
-	return ferror(to) | fclose(to) ? -EIO : 0;
+	return (ferror(to) | fclose(to)) ? -EIO : 0;
 }
 
 int summary_json_file(const struct summary *r, const struct sink_files *files, const char *path)

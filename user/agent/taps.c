@@ -89,9 +89,9 @@ static uint16_t free_slot(const struct taps *t)
 {
 	uint16_t found = 0;
 
-	for (uint16_t i = 1; i < SLOTS; i++)
+	for (size_t i = 1; i < SLOTS; i++)
 		if (!t->spaces[i] && (!found || t->freed[i] < t->freed[found]))
-			found = i;
+			found = (uint16_t)i;
 	return found;
 }
 

@@ -7,7 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/xdp_diag.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -78,11 +78,10 @@ static int parse_count(char *text)
 	char *line;
 
 	while ((line = strsep(&text, "\n"))) {
-		unsigned size;
-		int count;
-
-		if (sscanf(line, "XDP %u %d", &size, &count) == 2)
-			return count;
+		if (strncmp(line, "XDP ", 4))
+			continue;
+		strtoul(line + 4, &line, 10);
+		return (int)strtol(line, NULL, 10);
 	}
 	return 0;
 }

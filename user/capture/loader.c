@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -76,6 +77,32 @@ static int explain(char *error, int err, const char *what)
 		why = "; the kernel may lack the feature (Linux 5.10 or later is needed): "
 		      "--verbose shows the verifier's log";
 	snprintf(error, LOADER_ERROR_MAX, "%s: %s%s", what, strerror(-err), why);
+	return err;
+}
+
+/*
+ * Before Linux 5.11 maps count as locked memory, and too much of it is refused with the same error
+ * as a missing capability. That this kernel looks at a program of ours tells the two apart.
+ */
+static bool is_memory_locked(void)
+{
+	return libbpf_probe_bpf_helper(
+		BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns, NULL) == 0;
+}
+
+static int explain_load(char *error, int err)
+{
+	static const char what[] = "cannot load the BPF program";
+	struct rlimit limit;
+
+	if (err != -EPERM || getrlimit(RLIMIT_MEMLOCK, &limit) ||
+		limit.rlim_cur == RLIM_INFINITY || !is_memory_locked())
+		return explain(error, err, what);
+	snprintf(error, LOADER_ERROR_MAX,
+		"%s: the locked-memory limit of %llu KiB is too low for its maps, which count as "
+		"such before Linux 5.11: raise it (`ulimit -l unlimited`, LimitMEMLOCK=infinity "
+		"in the unit), add CAP_SYS_RESOURCE, or take a smaller --ring-size",
+		what, (unsigned long long)limit.rlim_cur / 1024);
 	return err;
 }
 
@@ -204,7 +231,7 @@ static int open_program(struct loader *l, const struct loader_options *o, char *
 	configure(l, o);
 	err = capture__load(l->skel);
 	if (err)
-		return explain(error, err, "cannot load the BPF program");
+		return explain_load(error, err);
 	err = settings_fill(l->skel, o);
 	if (err)
 		return explain(error, err, "cannot tell the program the networks");
@@ -331,7 +358,7 @@ void loader_disarm(struct loader *l)
 /* Programs run in RCU read sections, whose end the membarrier waits for. */
 void loader_stop(struct loader *l)
 {
-	static const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+	static const struct timespec pause = {.tv_nsec = 10 * 1000000L};
 
 	__atomic_store_n(&l->skel->data_control->control.stopped, 1, __ATOMIC_SEQ_CST);
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))

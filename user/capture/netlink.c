@@ -115,7 +115,8 @@ void netlink_attributes(
 	const struct rtattr *a = (const void *)((const uint8_t *)NLMSG_DATA(m) + NLMSG_ALIGN(body));
 	size_t len = m->nlmsg_len > NLMSG_SPACE(body) ? m->nlmsg_len - NLMSG_SPACE(body) : 0;
 
-	memset(ret, 0, count * sizeof(*ret));
+	for (unsigned i = 0; i < count; i++)
+		ret[i] = NULL;
 	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		unsigned type = a->rta_type & NLA_TYPE_MASK;
 

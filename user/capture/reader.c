@@ -103,10 +103,10 @@ uint64_t reader_size(const struct reader *r)
 
 void reader_open(struct reader *r, bool all)
 {
-	uint64_t before = r->published;
+	uint64_t published = reader_published(r);
 
-	r->published = reader_published(r);
-	r->head = r->page || STORES_IN_ORDER || all ? r->published : before;
+	r->head = r->page || STORES_IN_ORDER || all ? published : r->published;
+	r->published = published;
 	reader_peek(r);
 }
 

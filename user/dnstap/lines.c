@@ -46,7 +46,7 @@ static char view_letter(enum message_type type)
 	static const char letters[] = {0, 'A', 'R', 'C', 'F', 0, 'T', 'U'};
 	size_t pair = ((size_t)type + 1) / 2;
 
-	return pair < sizeof(letters) ? letters[pair] : 0;
+	return letters[pair < sizeof(letters) ? pair : 0];
 }
 
 /* A server's view names its client; the others name the server. */

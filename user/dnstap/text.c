@@ -72,7 +72,9 @@ static void put_ipv4(struct text *text, const uint8_t *address)
 
 static unsigned ipv6_group(const uint8_t *address, int group)
 {
-	return (unsigned)address[2 * group] << 8 | address[2 * group + 1];
+	const uint8_t *at = address + (ptrdiff_t)group * 2;
+
+	return (unsigned)at[0] << 8 | at[1];
 }
 
 /* The longest run of at least two zero groups, the first of equals; its length may be 0. */
@@ -297,7 +299,8 @@ void text_json_string(struct text *text, const void *bytes, size_t len)
 void text_base64(struct text *text, const uint8_t *bytes, size_t len)
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	const unsigned padding = 64;
 	char *at = take(text, (len + 2) / 3 * 4);
 	size_t i;
 
@@ -310,7 +313,7 @@ void text_base64(struct text *text, const uint8_t *bytes, size_t len)
 		bits |= i + 2 < len ? bytes[i + 2] : 0;
 		at[0] = digits[bits >> 18];
 		at[1] = digits[bits >> 12 & 63];
-		at[2] = i + 1 < len ? digits[bits >> 6 & 63] : '=';
-		at[3] = i + 2 < len ? digits[bits & 63] : '=';
+		at[2] = digits[i + 1 < len ? bits >> 6 & 63 : padding];
+		at[3] = digits[i + 2 < len ? bits & 63 : padding];
 	}
 }

@@ -120,8 +120,8 @@ static int drive(ares_channel channel, struct wait *wait, uint64_t deadline)
 	for (unsigned int i = 0; i < count; i++) {
 		if (rc > 0 && fds[i].revents)
 			ares_process_fd(channel,
-				fds[i].revents & ~POLLOUT ? fds[i].fd : ARES_SOCKET_BAD,
-				fds[i].revents & ~POLLIN ? fds[i].fd : ARES_SOCKET_BAD);
+				(fds[i].revents & ~POLLOUT) ? fds[i].fd : ARES_SOCKET_BAD,
+				(fds[i].revents & ~POLLIN) ? fds[i].fd : ARES_SOCKET_BAD);
 	}
 	ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 	return clock_monotonic() < wait_bounded(wait, deadline) ? 0 : -ETIMEDOUT;

@@ -34,7 +34,7 @@ static bool sleep_until(struct wait *wait, struct transport *t, uint64_t deadlin
 	while ((events = wait_fd(wait, t->news_fd, POLLIN, deadline)) >= 0) {
 		if (!stopping && wait_stop_began(wait))
 			return false;
-		if (events > 0 && t->ops->news(t))
+		if (events > 0 && t->ops->news && t->ops->news(t))
 			return true;
 	}
 	return false;

@@ -68,7 +68,7 @@ static uint64_t unit_of(enum form form, char letter)
 		enum form form;
 		char letter;
 		uint64_t factor;
-	} units[] = {{SIZE, 'K', 1024}, {SIZE, 'M', 1024 * 1024}, {SIZE, 'G', 1024 * 1024 * 1024},
+	} units[] = {{SIZE, 'K', 1U << 10}, {SIZE, 'M', 1U << 20}, {SIZE, 'G', 1U << 30},
 		{SECONDS, 's', 1}, {SECONDS, 'm', 60}, {SECONDS, 'h', 3600}, {SECONDS, 'd', 86400}};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
