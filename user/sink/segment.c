@@ -167,6 +167,12 @@ static int read_header(int fd, struct segment *ret, bool *ret_full)
 	return 0;
 }
 
+/* A header that survived what its records did not, or that was damaged itself, is not believed. */
+static bool may_hold(uint64_t size, uint64_t frames)
+{
+	return size >= SEGMENT_HEADER && frames <= (size - SEGMENT_HEADER) / (SEGMENT_RECORD + 1);
+}
+
 int segment_read(const struct segment_crc *crc, int folder, uint64_t number, struct segment *ret,
 	bool *ret_torn)
 {
@@ -179,10 +185,10 @@ int segment_read(const struct segment_crc *crc, int folder, uint64_t number, str
 	if (fd < 0)
 		return fd;
 	rc = fstat(fd, &status) ? -errno : read_header(fd, ret, &full);
-	if (!rc && full) {
+	if (!rc && full && may_hold((uint64_t)status.st_size, ret->frames)) {
 		ret->size = (uint64_t)status.st_size;
 	} else if (!rc) {
-		ret->released_frames = 0;
+		ret->frames = ret->released_frames = 0;
 		rc = scan(crc, fd, ret);
 	}
 	if (!rc)

@@ -193,19 +193,28 @@ struct spool_cursor spool_oldest(const struct spool *s)
 	return s->next;
 }
 
-/* The segment that holds what is at the cursor, which is moved to where that begins; or NULL. */
-static const struct segment *find(const struct spool *s, struct spool_cursor *at)
+/*
+ * The segment that holds what is at the cursor, which is moved to where that begins; or NULL. One
+ * whose header has counted more or fewer records than it has is *ret_wrong where that shows.
+ */
+static const struct segment *find(
+	const struct spool *s, struct spool_cursor *at, bool *ret_wrong)
 {
+	uint64_t end = s->first;
+
+	*ret_wrong = false;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct segment *segment = &s->segments[i];
 
+		end += segment->frames - segment->released_frames;
 		if (segment->number < at->segment)
 			continue;
 		if (segment->number > at->segment) {
 			at->segment = segment->number;
 			at->offset = segment->released;
 		}
-		if (at->offset < segment->size)
+		*ret_wrong = (at->offset < segment->size) != (at->frame < end);
+		if (at->offset < segment->size || *ret_wrong)
 			return segment;
 	}
 	return NULL;
@@ -251,10 +260,11 @@ static void give_up_damaged(struct spool *s, uint64_t number)
 bool spool_next(struct spool *s, struct spool_cursor *at, const void **ret_bytes, size_t *ret_len)
 {
 	const struct segment *segment;
+	bool wrong;
 	int rc;
 
-	while (at->frame < s->end && (segment = find(s, at))) {
-		rc = from_buffer(s, at, ret_bytes, ret_len);
+	while (at->frame < s->end && (segment = find(s, at, &wrong))) {
+		rc = wrong ? -EBADMSG : from_buffer(s, at, ret_bytes, ret_len);
 		if (rc == -EAGAIN) {
 			rc = fill_buffer(s, segment, at);
 			if (!rc)
