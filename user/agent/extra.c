@@ -113,8 +113,11 @@ void extra_free(struct extra *e)
 
 static void append(struct extra *e, const char *text, size_t len)
 {
-	if (len > MESSAGE_TEXT_MAX - e->len)
+	if (len > MESSAGE_TEXT_MAX - e->len) {
 		len = MESSAGE_TEXT_MAX - e->len;
+		while (len && ((uint8_t)text[len] & 0xc0) == 0x80) /* not inside a character */
+			len--;
+	}
 	memcpy(e->text + e->len, text, len);
 	e->len += len;
 }
@@ -127,7 +130,8 @@ static const char *name_of(struct extra *e, uint32_t ifindex)
 		return "";
 	if (e->names[ifindex % NAMES].ifindex != ifindex) {
 		e->names[ifindex % NAMES].ifindex = ifindex;
-		if (!if_indextoname(ifindex, name))
+		/* the kernel takes nearly any bytes for a name */
+		if (!if_indextoname(ifindex, name) || !message_text_valid(name))
 			name[0] = '\0';
 	}
 	return name;

@@ -33,6 +33,14 @@ void log_set_function(log_fn *fn)
 	output = fn;
 }
 
+/* What a user, a file or the network has given may stand in it: it stays one line all the same. */
+static void make_printable(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < 0x20 || *line == 0x7f)
+			*line = '?';
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
@@ -46,6 +54,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
 	va_end(args);
+	make_printable(line);
 	output(line);
 }
 
