@@ -83,7 +83,7 @@ static int load(struct live *l)
 	char error[LOADER_ERROR_MAX];
 	int err;
 
-	loader_set_log(log_libbpf);
+	loader_set_log(o->verbose ? log_libbpf : NULL);
 	err = loader_new(&options, &l->loader, error);
 	if (err)
 		log_error("%s", error);

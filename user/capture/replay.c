@@ -82,10 +82,30 @@ static link_fn *link_of(int type)
 	}
 }
 
+/* NULL with errno. */
+static FILE *open_input(const char *path)
+{
+	FILE *from;
+	int fd, error;
+
+	if (strcmp(path, "-"))
+		return fopen(path, "re");
+	fd = dup(STDIN_FILENO);
+	if (fd < 0)
+		return NULL;
+	from = fdopen(fd, "r");
+	if (!from) {
+		error = errno;
+		close(fd);
+		errno = error;
+	}
+	return from;
+}
+
 /* A pipe is read without a buffer, so that its descriptor tells whether there is more. */
 static pcap_t *open_pcap(struct replay *r, char *why)
 {
-	FILE *from = strcmp(r->path, "-") ? fopen(r->path, "re") : fdopen(dup(STDIN_FILENO), "r");
+	FILE *from = open_input(r->path);
 	struct stat status;
 	pcap_t *pcap;
 
