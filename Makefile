@@ -35,7 +35,8 @@ LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lssl -lcrypto -lpthread
 ROOMS   := base wire exchange dnstap sink capture agent
 SOURCES := $(foreach room,$(ROOMS),$(sort $(wildcard user/$(room)/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/proto/dnstap.pb-c.o
-TESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c)))
+TESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c \
+	tests/failures/test_*.c)))
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
@@ -142,6 +143,14 @@ $(BUILD)/bpf/capture.skel.h: $(BUILD)/bpf/capture.bpf.o
 TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# Here the calls for which wraps_*.o have a __wrap_ go there.
+FAILURES := $(filter $(BUILD)/tests/failures/%,$(TESTS))
+WRAPS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/failures/wraps_*.c))
+$(FAILURES): $(BUILD)/tests/failures/%: $(BUILD)/tests/failures/%.o \
+		$(BUILD)/tests/failures/failures.o $(WRAPS) $(TEST_OBJECTS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) \
+		$$(nm $(WRAPS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p') -o $@ $^ $(LIBS) -lcmocka
 
 # A fuzz harness is the same, called by libFuzzer or (files.c) with the files of its corpus.
 FUZZERS     := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
