@@ -22,7 +22,7 @@ enum part { HEADER, RECORD, BAD_RECORD, BYTES, LARGE, END, PARTS };
 enum command { PUT, COMMIT, READ, CLAIM, DELIVERED, BROKEN, REOPEN, COMMANDS };
 
 static struct heard heard;
-static char folder[64];      /* of this process, made at its first input */
+static char folder[200];     /* of this process, made at its first input */
 static char inner[PATH_MAX]; /* the one sink's own in it */
 
 static const struct sink_url url = {.kind = SINK_UNIX, .target = "/run/x", .text = "/run/x"};
@@ -66,11 +66,12 @@ static struct spool *open_spool(void)
 /* Lets the room make its folder, and finds out its name. */
 static void make_folder(void)
 {
+	const char *where = getenv("TMPDIR");
 	DIR *dir;
 	struct dirent *entry;
 
-	snprintf(folder, sizeof(folder), "%s/fuzz-spool-XXXXXX",
-		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	FUZZ_CHECK(snprintf(folder, sizeof(folder), "%s/fuzz-spool-XXXXXX",
+			   where ? where : "/tmp") < (int)sizeof(folder));
 	FUZZ_CHECK(mkdtemp(folder));
 	spool_free(open_spool());
 	dir = opendir(folder);
