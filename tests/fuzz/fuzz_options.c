@@ -83,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_check_error(error, sizeof(error));
 	else
 		check_options(options);
+	options_free(options);
 	for (int i = 0; i < argc; i++)
 		free(argv[i]);
 	free(text);

@@ -14,6 +14,7 @@
  */
 #include <netinet/in.h>
 
+#include "agent/filter.h"
 #include "agent/pipeline.h"
 #include "agent/summary.h"
 #include "capture/assembly.h"
@@ -311,15 +312,28 @@ static void take_command(struct script *s)
 	}
 }
 
+static struct summary_sink row_of(const struct sink *sink, const char *text)
+{
+	const struct ledger *l = pipeline_ledger(run.pipeline);
+	struct summary_sink row = {.text = text,
+		.full = sink->url.full,
+		.frames = l->frames,
+		.oversize = l->frame_oversize};
+
+	sink_read_counts(sink, &row.counts);
+	return row;
+}
+
 static void check_ledger(void)
 {
 	struct ledger *l = pipeline_ledger(run.pipeline);
-	struct sink *sinks[] = {&run.frames, &run.lines};
+	const struct summary_sink rows[] = {
+		row_of(&run.frames, "frames"), row_of(&run.lines, "lines")};
 	struct summary summary = {
 		.ledger = l,
 		.fragments = intake_fragments(pipeline_intake(run.pipeline)),
 		.streams = intake_streams(pipeline_intake(run.pipeline)),
-		.sinks = sinks,
+		.sinks = rows,
 		.sink_count = 2,
 		.final = true,
 	};
@@ -378,8 +392,9 @@ static void run_script(struct script *s, const struct options *options, uint16_t
 	struct prefixes *local = local_prefixes(), *broadcast = prefixes_new();
 	struct own own = OWN_INITIALISER;
 	struct extra *extra = NULL;
+	struct filter *filter = NULL;
 	struct sink *sinks[] = {&run.frames, &run.lines};
-	char error[EXTRA_ERROR_MAX];
+	char error[EXTRA_ERROR_MAX], filter_error[FILTER_ERROR_MAX];
 	struct pipeline_options o = {.options = options,
 		.identity = "fuzz",
 		.version = "1",
@@ -392,6 +407,8 @@ static void run_script(struct script *s, const struct options *options, uint16_t
 	if (bits & EXTRA)
 		FUZZ_CHECK(!extra_new(template, &extra, error));
 	o.extra = extra;
+	FUZZ_CHECK(!filter_new(options, &filter, filter_error));
+	o.filter = filter;
 	run.pipeline = pipeline_new(&o);
 	FUZZ_CHECK(run.pipeline && broadcast);
 	pipeline_expect_copies(run.pipeline, bits & COPIES, 3);
@@ -401,6 +418,7 @@ static void run_script(struct script *s, const struct options *options, uint16_t
 	check_ledger();
 	pipeline_free(run.pipeline);
 	extra_free(extra);
+	filter_free(filter);
 	prefixes_free(local);
 	prefixes_free(broadcast);
 }

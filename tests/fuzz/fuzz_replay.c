@@ -27,9 +27,12 @@ static void read_all(const char *path, size_t size)
 	struct replay *replay;
 	int rc = replay_open(path, &replay, error);
 
+	FUZZ_CHECK(!rc);
+	rc = replay_begin(replay, error);
 	FUZZ_CHECK(rc == 0 || rc == -EIO || rc == -ENOTSUP);
 	if (rc) {
 		fuzz_check_error(error, sizeof(error));
+		replay_close(replay);
 		return;
 	}
 	FUZZ_CHECK(replay_pipe_fd(replay) < 0);

@@ -13,6 +13,7 @@
 
 #include "fuzz.h"
 #include "heard.h"
+#include "sink/files.h"
 #include "sink/queue.h"
 #include "sink/segment.h"
 #include "sink/spool.h"
@@ -59,7 +60,8 @@ static struct spool *open_spool(void)
 	char hint[300] = "";
 	struct spool *spool;
 
-	FUZZ_CHECK(!spool_new(folder, &url, SINK_SPOOL_MIN, &spool, hint, sizeof(hint)));
+	FUZZ_CHECK(!spool_new(&files_plain, folder, &url, SINK_SPOOL_MIN, &spool, hint,
+		sizeof(hint)));
 	return spool;
 }
 
