@@ -13,9 +13,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/options.h"
@@ -24,6 +28,7 @@
 #include "capture/interfaces.h"
 #include "capture/replay.h"
 #include "failures.h"
+#include "sink/files.h"
 #include "sink/spool.h"
 
 enum { FRAMES = 30, FRAME = 20000, COMMITS = 3 };
@@ -86,9 +91,9 @@ static void write_ledger(enum failures_how how)
 
 	write_file(ledger_path, "old");
 	before = files_beside();
-	rc = summary_check_file(ledger_path);
+	rc = summary_check_file(&files_plain, ledger_path);
 	failures_check(!rc || (rc < 0 && failures_failed()));
-	rc = summary_json_file(&summary, ledger_path);
+	rc = summary_json_file(&summary, &files_plain, ledger_path);
 	failures_check(!rc || (rc < 0 && failures_failed()));
 	failures_check(how == FAILURES_ERROR || !rc);
 	failures_check(read_file(ledger_path, text, sizeof(text)));
@@ -107,7 +112,8 @@ static struct spool *open_spool(void)
 {
 	char hint[300] = "";
 	struct spool *spool = NULL;
-	int rc = spool_new(spool_path, &url, SINK_SPOOL_MIN, &spool, hint, sizeof(hint));
+	int rc = spool_new(&files_plain, spool_path, &url, SINK_SPOOL_MIN, &spool, hint,
+		sizeof(hint));
 
 	failures_check(!rc == !!spool && (!rc || (rc < 0 && failures_failed())));
 	return spool;
@@ -195,29 +201,37 @@ static void empty_spool(enum failures_how how)
 
 /* A replay, the whole program. */
 
-static void parse(struct options *options, char words[][80], int count)
+/* Runs it with these words; the opener of the run before has told of its end. */
+static int run_program(char words[][80], int count)
 {
+	static struct options options;
 	char *argv[16], error[OPTIONS_ERROR_MAX];
+	const struct options_source source = {.argc = count, .argv = argv};
+	int status;
 
 	for (int i = 0; i < count; i++)
 		argv[i] = words[i];
 	argv[count] = NULL;
-	failures_check(!options_parse(count, argv, options, error));
+	failures_spare(true);
+	failures_check(!options_parse_from(&source, &options, error));
+	signal(SIGCHLD, SIG_DFL);
+	failures_spare(false);
+	status = run_replay(&options, &source);
+	options_free(&options);
+	return status;
 }
 
 static void replay_file(enum failures_how how)
 {
-	static struct options options;
 	static char text[20000];
 	char words[][80] = {"dnstap-bpf", "-r", "tests/data/talk-ethernet.pcap", "--with-query",
-		"--ledger", "", "--extra", "{vlan}", "", "full"};
+		"--ledger", "", "--extra", "{vlan}", "", "full", "--confine", "off"};
 	int status;
 
 	snprintf(words[5], sizeof(words[5]), "%s", ledger_path);
 	snprintf(words[8], sizeof(words[8]), "file://%s", file_path);
-	parse(&options, words, sizeof(words) / sizeof(words[0]));
 	write_file(ledger_path, "old");
-	status = run_replay(&options);
+	status = run_program(words, sizeof(words) / sizeof(words[0]));
 	failures_check(status == EXIT_OK || (failures_failed() && how == FAILURES_ERROR));
 	failures_check(status == EXIT_OK || status == EXIT_RUNTIME);
 	failures_check(status == EXIT_OK || failures_lines() > 0);
@@ -239,34 +253,69 @@ static void open_capture(enum failures_how how)
 		struct replay *replay = NULL;
 		int rc = replay_open(paths[i], &replay, error);
 
+		failures_check(!rc == !!replay);
+		if (!rc)
+			rc = replay_begin(replay, error);
 		*error = rc ? *error : 0;
-		failures_check(!rc == !!replay && !rc == !*error);
+		failures_check(!rc == !*error);
 		while (!rc && replay_pipe_fd(replay) < 0 && replay_next(replay, &packet, error) > 0)
 			;
 		replay_close(replay);
 	}
 }
 
+static struct netlink open_route(void)
+{
+	struct netlink route;
+
+	failures_spare(true);
+	route = (struct netlink){
+		.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
+	failures_check(route.fd >= 0);
+	failures_spare(false);
+	return route;
+}
+
+static void close_route(struct netlink *route)
+{
+	failures_spare(true);
+	close(route->fd);
+	failures_spare(false);
+}
+
+static void subscribe(bool filter)
+{
+	struct netlink watch = open_route();
+	int rc = interfaces_subscribe(watch.fd, filter);
+
+	failures_check(!rc || (rc < 0 && failures_failed()));
+	if (!rc)
+		interfaces_changed(watch.fd);
+	close_route(&watch);
+}
+
 static void list_interfaces(enum failures_how how)
 {
+	struct netlink route = open_route();
 	struct interface *all = NULL;
 	size_t count = 0;
-	int rc = interfaces_list(&all, &count);
+	int rc = interfaces_list(&route, &all, &count);
 
 	failures_check(rc || count > 0);
 	failures_check(!rc || (rc < 0 && failures_failed() && how == FAILURES_ERROR));
+	if (!rc)
+		rc = interfaces_mark_routed(&route, all, count);
+	failures_check(!rc || (rc < 0 && failures_failed() && how == FAILURES_ERROR));
 	free(all);
-	rc = interfaces_watch();
-	failures_check(rc >= 0 || failures_failed());
-	if (rc >= 0) {
-		interfaces_changed(rc);
-		close(rc);
-	}
+	close_route(&route);
+	subscribe(false);
+	subscribe(true);
 }
 
 static void list_addresses(enum failures_how how)
 {
 	static const uint8_t sentinel[16] = {192, 0, 2, 1};
+	struct netlink route = open_route();
 	struct prefixes *local, *broadcast;
 	int rc;
 
@@ -275,11 +324,12 @@ static void list_addresses(enum failures_how how)
 	broadcast = prefixes_new();
 	failures_check(local && broadcast && !prefixes_add(local, FAMILY_IPV4, sentinel, 32));
 	failures_spare(false);
-	rc = interfaces_local(local, broadcast);
+	rc = interfaces_local(&route, local, broadcast);
 	failures_check(!rc || (rc < 0 && failures_failed() && how == FAILURES_ERROR));
 	failures_check(!rc == !prefixes_contain(local, FAMILY_IPV4, sentinel));
 	prefixes_free(local);
 	prefixes_free(broadcast);
+	close_route(&route);
 }
 
 #define TEST(scenario, ...)                                                                        \

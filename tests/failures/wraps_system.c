@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "failures.h"
 #include "wraps.h"
 
 WRAP(void *, malloc, CALL, NULL, ENOMEM, (size_t size), size)
@@ -151,6 +152,36 @@ int __wrap_close(int fd)
 		return rc;
 	errno = EIO;
 	return -1;
+}
+
+/* What fails in another process is not this one's to tell: its calls go through. */
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+	pid_t pid;
+
+	if (wraps_fails(CALL, "fork")) {
+		errno = EAGAIN;
+		return -1;
+	}
+	pid = __real_fork();
+	if (!pid)
+		failures_spare(true);
+	return pid;
+}
+
+/* It looks at each process of the machine, only for a line to the operator. */
+bool __real_netns_has_others(void);
+bool __wrap_netns_has_others(void);
+bool __wrap_netns_has_others(void)
+{
+	bool others;
+
+	failures_spare(true);
+	others = __real_netns_has_others();
+	failures_spare(false);
+	return others;
 }
 
 int __real_fclose(FILE *file);
