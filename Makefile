@@ -9,6 +9,7 @@
 #   sudo make check-kernels live tests under the kernels of four Debian releases, in virtual machines
 #   sudo make coverage which lines and branches of user/ the tests run: build/coverage/index.html
 #   make lint          clang's warnings, clang-tidy and cppcheck; part of `check`
+#   sudo make fuzz SECONDS=60    each fuzzer for so long; what they find stays in build/fuzz/
 #   sudo make bench    what the tap costs: a table, a plot and the raw figures in build/bench/
 #   sudo make soak     half an hour of load and trouble; SECONDS=1800
 #   make install       DESTDIR= PREFIX=/usr/local: program, service, manual, completion, library
@@ -46,7 +47,8 @@ LIBS    := -lbpf -lprotobuf-c -lfstrm -lpcap -lcares -lssl -lcrypto -lyaml -lsys
 ROOMS   := base wire exchange dnstap sink capture agent
 SOURCES := $(foreach room,$(ROOMS),$(sort $(wildcard user/$(room)/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/proto/dnstap.pb-c.o
-TESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c)))
+TESTS   := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c tests/bpf/test_*.c \
+	tests/failures/test_*.c)))
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
@@ -56,8 +58,8 @@ NEEDS_ROOT = $(if $(filter -r% --read%,$(SINKS)),,$(filter-out 0,$(shell id -u))
 # What root makes on behalf of a user belongs to the user.
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
-.PHONY: all lib run check check-full bench soak unit floors clean manual install install-library deb
-.PHONY: check-kernels coverage lint clang-check tidy cppcheck objects
+.PHONY: all lib run check check-full bench soak fuzz fuzzers unit corpora floors clean manual install \
+	install-library deb check-kernels coverage lint clang-check tidy cppcheck objects
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -136,6 +138,10 @@ cppcheck:
 
 lint: clang-check tidy cppcheck
 
+fuzz:
+	$(Q)scripts/install-deps test
+	$(Q)scripts/fuzz $(BUILD)/fuzz $(or $(SECONDS),60) $(NAMES); status=$$?; $(own); exit $$status
+
 floors:
 	$(Q)scripts/check-floors
 
@@ -205,6 +211,33 @@ TEST_OBJECTS := $(filter-out $(BUILD)/user/agent/main.o,$(OBJECTS))
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+# Here the calls for which wraps_*.o have a __wrap_ go there.
+FAILURES := $(filter $(BUILD)/tests/failures/%,$(TESTS))
+WRAPS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/failures/wraps_*.c))
+$(FAILURES): $(BUILD)/tests/failures/%: $(BUILD)/tests/failures/%.o \
+		$(BUILD)/tests/failures/failures.o $(WRAPS) $(TEST_OBJECTS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) \
+		$$(nm $(WRAPS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p') -o $@ $^ $(LIBS) -lcmocka
+
+# A fuzz harness is the same, called by libFuzzer or (files.c) with the files of its corpus.
+FUZZERS     := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_DRIVER ?= $(BUILD)/tests/fuzz/files.o
+FUZZ_WRAPS  := -Wl,--wrap=getrandom,--wrap=table_new
+fuzzers: $(FUZZERS)
+corpora: $(FUZZERS)
+	$(Q)for fuzzer in $^; do \
+		timeout -k 5 120 $$fuzzer tests/fuzz/corpus/$${fuzzer##*/} || exit 1; done
+
+$(BUILD)/tests/fuzz/fuzz_options: FUZZ_WRAPS += -Wl,--wrap=if_indextoname
+$(BUILD)/tests/fuzz/fuzz_pipeline: FUZZ_WRAPS += \
+	-Wl,--wrap=sink_offer,--wrap=sink_flush,--wrap=sink_url,--wrap=sink_read_counts \
+	-Wl,--wrap=copies_new,--wrap=fragments_new
+$(BUILD)/tests/fuzz/fuzz_pipeline.o: $(BUILD)/proto/dnstap.pb-c.h
+$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_DRIVER) \
+		$(BUILD)/tests/fuzz/heard.o $(BUILD)/tests/fuzz/tables.o $(TEST_OBJECTS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) $(FUZZ_WRAPS) \
+		-o $@ $^ $(LIBS)
+
 # The bench's own collector knows nothing of the tap.
 $(BUILD)/tests/bench/collector: tests/bench/collector.c
 	$(Q)mkdir -p $(@D)
@@ -213,4 +246,4 @@ $(BUILD)/tests/bench/collector: tests/bench/collector.c
 # Installation and the Debian package: targets install and deb.
 include scripts/deploy/install.mk
 
--include $(OBJECTS:.o=.d) $(TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(TESTS:=.d) $(FUZZERS:=.d)

@@ -119,8 +119,11 @@ void extra_free(struct extra *e)
 
 static void append(struct extra *e, const char *text, size_t len)
 {
-	if (len > MESSAGE_TEXT_MAX - e->len)
+	if (len > MESSAGE_TEXT_MAX - e->len) {
 		len = MESSAGE_TEXT_MAX - e->len;
+		while (len && ((uint8_t)text[len] & 0xc0) == 0x80) /* not inside a character */
+			len--;
+	}
 	memcpy(e->text + e->len, text, len);
 	e->len += len;
 }
@@ -149,6 +152,9 @@ static const char *interface_of(struct extra *e, const struct origin *origin)
 		e->names[at].tap = origin->tap;
 		snprintf(name, IF_NAMESIZE, "%s",
 			e->source.interface(e->source.arg, origin->tap, origin->ifindex));
+		/* the kernel takes nearly any bytes for a name */
+		if (!message_text_valid(name))
+			name[0] = '\0';
 	}
 	return name;
 }

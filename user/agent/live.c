@@ -82,7 +82,7 @@ static int load(struct live *l)
 	char error[LOADER_ERROR_MAX];
 	int err;
 
-	loader_set_log(log_libbpf);
+	loader_set_log(o->verbose ? log_libbpf : NULL);
 	err = run_open_filter(&l->run, o);
 	if (err)
 		return err;

@@ -95,6 +95,14 @@ static bool worth_saying(enum log_level level, const char *line)
 	return true;
 }
 
+/* What a user, a file or the network has given may stand in it: it stays one line all the same. */
+static void make_printable(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < 0x20 || *line == 0x7f)
+			*line = '?';
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	static const char *const prefix[] = {"error: ", "warning: ", "", "debug: "};
@@ -108,6 +116,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
 	va_end(args);
+	make_printable(line);
 	pthread_mutex_lock(&lock);
 	if (worth_saying(level, line))
 		put(level, line);

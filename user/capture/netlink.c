@@ -21,6 +21,17 @@ struct dump {
 	bool done;
 };
 
+/* Not what a signal interrupts: the kernel takes no question while it answers the last. */
+static ssize_t receive(int fd, void *buffer, size_t size)
+{
+	ssize_t len;
+
+	do
+		len = recv(fd, buffer, size, 0);
+	while (len < 0 && errno == EINTR);
+	return len;
+}
+
 static int send_question(struct netlink *n, uint16_t type, const void *body, size_t body_len)
 {
 	struct {
@@ -89,7 +100,7 @@ int netlink_dump(struct netlink *n, uint16_t type, const void *body, size_t body
 		err = send_question(n, type, body, body_len);
 	d.sequence = n->sequence;
 	while (!err && !d.done) {
-		ssize_t len = recv(n->fd, buffer, DUMP_BUFFER, 0);
+		ssize_t len = receive(n->fd, buffer, DUMP_BUFFER);
 
 		if (len < 0)
 			err = -errno;

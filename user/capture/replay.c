@@ -83,12 +83,32 @@ static link_fn *link_of(int type)
 	}
 }
 
+/* NULL with errno. */
+static FILE *open_input(const char *path)
+{
+	FILE *from;
+	int fd, error;
+
+	if (strcmp(path, "-"))
+		return fopen(path, "re");
+	fd = dup(STDIN_FILENO);
+	if (fd < 0)
+		return NULL;
+	from = fdopen(fd, "r");
+	if (!from) {
+		error = errno;
+		close(fd);
+		errno = error;
+	}
+	return from;
+}
+
 /* A pipe is read without a buffer, so that its descriptor tells whether there is more. */
 static int open_file(struct replay *r)
 {
 	struct stat status;
 
-	r->file = strcmp(r->path, "-") ? fopen(r->path, "re") : fdopen(dup(STDIN_FILENO), "r");
+	r->file = open_input(r->path);
 	if (!r->file || fstat(fileno(r->file), &status))
 		return -errno;
 	if (!S_ISREG(status.st_mode)) {

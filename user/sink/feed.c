@@ -106,6 +106,8 @@ static int gather_spool(struct feed *f, struct output *output)
 		if (!rc)
 			f->sizes[f->count++] = output_size(output, len);
 	}
+	if (!rc && !f->count)
+		rc = spool_trouble(f->spool);
 	if (!rc)
 		spool_claim(f->spool, &at);
 	return rc;

@@ -119,6 +119,37 @@ bool segment_number(const char *name, uint64_t *ret)
 	return !strcmp(name, again);
 }
 
+ssize_t segment_pread(int fd, void *bytes, size_t len, uint64_t at)
+{
+	size_t done = 0;
+	ssize_t n = 1;
+
+	while (done < len && n > 0) {
+		n = pread(fd, (uint8_t *)bytes + done, len - done, (off_t)(at + done));
+		if (n > 0)
+			done += (size_t)n;
+		else if (n < 0 && errno == EINTR)
+			n = 1;
+	}
+	return n < 0 ? -errno : (ssize_t)done;
+}
+
+int segment_pwrite(int fd, const void *bytes, size_t len, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pwrite(
+			fd, (const uint8_t *)bytes + done, len - done, (off_t)(at + done));
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			return n == 0 ? -ENOSPC : -errno;
+	}
+	return 0;
+}
+
 int segment_write_header(int fd, const struct segment *segment, bool full)
 {
 	struct header header = {
@@ -126,13 +157,9 @@ int segment_write_header(int fd, const struct segment *segment, bool full)
 		.released_frames = segment->released_frames,
 		.frames = full ? segment->frames : 0,
 	};
-	ssize_t n;
 
 	memcpy(header.magic, magic, sizeof(header.magic));
-	n = pwrite(fd, &header, sizeof(header), 0);
-	if (n < 0)
-		return -errno;
-	return n == sizeof(header) ? 0 : -ENOSPC;
+	return segment_pwrite(fd, &header, sizeof(header), 0);
 }
 
 /* Goes over the records until the first that is not good. */
@@ -146,7 +173,7 @@ static int scan(const struct segment_crc *crc, int fd, struct segment *segment)
 	if (!buffer)
 		return -ENOMEM;
 	do {
-		have = pread(fd, buffer, SCAN_SIZE, (off_t)segment->size);
+		have = segment_pread(fd, buffer, SCAN_SIZE, segment->size);
 		at = 0;
 		while (have > 0 &&
 			!segment_get(crc, buffer + at, (size_t)have - at, &bytes, &len)) {
@@ -158,16 +185,16 @@ static int scan(const struct segment_crc *crc, int fd, struct segment *segment)
 		segment->size += at;
 	} while (have > 0 && at > 0);
 	free(buffer);
-	return have < 0 ? -errno : 0;
+	return have < 0 ? (int)have : 0;
 }
 
 static int read_header(int fd, struct segment *ret, bool *ret_full)
 {
 	struct header header;
-	ssize_t n = pread(fd, &header, sizeof(header), 0);
+	ssize_t n = segment_pread(fd, &header, sizeof(header), 0);
 
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (n < (ssize_t)sizeof(header) || memcmp(header.magic, magic, sizeof(magic)) ||
 		header.released < SEGMENT_HEADER)
 		return -EBADMSG;
@@ -176,6 +203,12 @@ static int read_header(int fd, struct segment *ret, bool *ret_full)
 	ret->frames = header.frames;
 	*ret_full = header.frames > 0;
 	return 0;
+}
+
+/* A header that survived what its records did not, or that was damaged itself, is not believed. */
+static bool may_hold(uint64_t size, uint64_t frames)
+{
+	return size >= SEGMENT_HEADER && frames <= (size - SEGMENT_HEADER) / (SEGMENT_RECORD + 1);
 }
 
 int segment_read(const struct segment_crc *crc, const struct spool_folder *folder, uint64_t number,
@@ -190,10 +223,10 @@ int segment_read(const struct segment_crc *crc, const struct spool_folder *folde
 	if (fd < 0)
 		return fd;
 	rc = fstat(fd, &status) ? -errno : read_header(fd, ret, &full);
-	if (!rc && full) {
+	if (!rc && full && may_hold((uint64_t)status.st_size, ret->frames)) {
 		ret->size = (uint64_t)status.st_size;
 	} else if (!rc) {
-		ret->released_frames = 0;
+		ret->frames = ret->released_frames = 0;
 		rc = scan(crc, fd, ret);
 	}
 	if (!rc)

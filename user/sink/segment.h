@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct spool_folder;
 
@@ -49,6 +50,11 @@ int segment_open(const struct spool_folder *folder, uint64_t number, int flags);
 int segment_remove(const struct spool_folder *folder, uint64_t number);
 /* True for the name of a segment. */
 bool segment_number(const char *name, uint64_t *ret);
+
+/* All of it, whatever interrupts: the bytes there are up to the file's end, or -errno. */
+ssize_t segment_pread(int fd, void *bytes, size_t len, uint64_t at);
+/* 0 or -errno, then part of it may be written. */
+int segment_pwrite(int fd, const void *bytes, size_t len, uint64_t at);
 
 /* full: no record will follow, and the number of frames is noted. 0 or -errno. */
 int segment_write_header(int fd, const struct segment *segment, bool full);

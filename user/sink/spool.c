@@ -35,6 +35,7 @@ struct spool {
 	uint64_t put_frames;
 	uint64_t read_segment, read_offset; /* what the read buffer holds; 0: nothing */
 	size_t read_len;
+	int trouble; /* -errno that spool_next met last */
 	struct spool_counts counts;
 	uint8_t put[PUT_SIZE];
 	uint8_t read[READ_SIZE];
@@ -138,22 +139,11 @@ static int begin_segment(struct spool *s)
 static int write_put(struct spool *s)
 {
 	struct segment *to = newest(s);
-	size_t done = 0;
-	ssize_t n = 0;
+	int rc = segment_pwrite(s->write_fd, s->put, s->put_len, to->size);
 
-	while (done < s->put_len && n >= 0) {
-		n = pwrite(s->write_fd, s->put + done, s->put_len - done, (off_t)(to->size + done));
-		if (n > 0)
-			done += (size_t)n;
-		else if (n < 0 && errno == EINTR)
-			n = 0;
-	}
-	if (n < 0) {
-		int rc = -errno;
-
-		/* what stays behind the end is written over, or cut off at the next start */
+	/* what stays behind the end is written over, or cut off at the next start */
+	if (rc)
 		return ftruncate(s->write_fd, (off_t)to->size) ? -errno : rc;
-	}
 	to->size += s->put_len;
 	to->frames += s->put_frames;
 	s->total += s->put_len;
@@ -193,19 +183,28 @@ struct spool_cursor spool_oldest(const struct spool *s)
 	return s->next;
 }
 
-/* The segment that holds what is at the cursor, which is moved to where that begins; or NULL. */
-static const struct segment *find(const struct spool *s, struct spool_cursor *at)
+/*
+ * The segment that holds what is at the cursor, which is moved to where that begins; or NULL. One
+ * whose header has counted more or fewer records than it has is *ret_wrong where that shows.
+ */
+static const struct segment *find(
+	const struct spool *s, struct spool_cursor *at, bool *ret_wrong)
 {
+	uint64_t end = s->first;
+
+	*ret_wrong = false;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct segment *segment = &s->segments[i];
 
+		end += segment->frames - segment->released_frames;
 		if (segment->number < at->segment)
 			continue;
 		if (segment->number > at->segment) {
 			at->segment = segment->number;
 			at->offset = segment->released;
 		}
-		if (at->offset < segment->size)
+		*ret_wrong = (at->offset < segment->size) != (at->frame < end);
+		if (at->offset < segment->size || *ret_wrong)
 			return segment;
 	}
 	return NULL;
@@ -229,11 +228,11 @@ static int fill_buffer(
 
 	if (fd < 0)
 		return fd;
-	n = pread(fd, s->read, smaller(sizeof(s->read), segment->size - at->offset),
-		(off_t)at->offset);
+	n = segment_pread(
+		fd, s->read, smaller(sizeof(s->read), segment->size - at->offset), at->offset);
 	close(fd);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	s->read_segment = segment->number;
 	s->read_offset = at->offset;
 	s->read_len = (size_t)n;
@@ -248,13 +247,21 @@ static void give_up_damaged(struct spool *s, uint64_t number)
 		give_up_oldest(s);
 }
 
+/* Not the segment's fault: it can be read another time. */
+static bool is_passing(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
 bool spool_next(struct spool *s, struct spool_cursor *at, const void **ret_bytes, size_t *ret_len)
 {
 	const struct segment *segment;
+	bool wrong;
 	int rc;
 
-	while (at->frame < s->end && (segment = find(s, at))) {
-		rc = from_buffer(s, at, ret_bytes, ret_len);
+	s->trouble = 0;
+	while (at->frame < s->end && (segment = find(s, at, &wrong))) {
+		rc = wrong ? -EBADMSG : from_buffer(s, at, ret_bytes, ret_len);
 		if (rc == -EAGAIN) {
 			rc = fill_buffer(s, segment, at);
 			if (!rc)
@@ -265,12 +272,19 @@ bool spool_next(struct spool *s, struct spool_cursor *at, const void **ret_bytes
 			at->offset += SEGMENT_RECORD + *ret_len;
 			return true;
 		}
-		if (at->frame > s->next.frame)
+		if (is_passing(rc))
+			s->trouble = rc;
+		if (is_passing(rc) || at->frame > s->next.frame)
 			return false;
 		give_up_damaged(s, segment->number);
 		*at = s->next;
 	}
 	return false;
+}
+
+int spool_trouble(const struct spool *s)
+{
+	return s->trouble;
 }
 
 void spool_claim(struct spool *s, const struct spool_cursor *upto)

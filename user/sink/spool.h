@@ -58,6 +58,8 @@ struct spool_cursor spool_oldest(const struct spool *spool);
 /* The frame at the cursor, which moves behind it; false: none. Valid until the next call. */
 bool spool_next(
 	struct spool *spool, struct spool_cursor *at, const void **ret_bytes, size_t *ret_len);
+/* After a false: why it cannot be read just now, -errno; 0: there is none, or all can be had. */
+int spool_trouble(const struct spool *spool);
 /* All before the cursor now belong to the open connection. */
 void spool_claim(struct spool *spool, const struct spool_cursor *upto);
 

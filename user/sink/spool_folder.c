@@ -36,11 +36,40 @@ static int open_folder(const struct spool_folder *s, DIR **ret)
 	return -ENOMEM;
 }
 
-int spool_folder_list(const struct spool_folder *s, uint64_t **ret, size_t *ret_count)
+static int add_number(uint64_t number, uint64_t **numbers, size_t *count, size_t *room)
+{
+	if (*count == *room) {
+		size_t wanted = 2 * *room + 64;
+		uint64_t *more = realloc(*numbers, wanted * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		*numbers = more;
+		*room = wanted;
+	}
+	(*numbers)[(*count)++] = number;
+	return 0;
+}
+
+/* A folder half read would be one with files missing. */
+static int read_numbers(DIR *dir, uint64_t **ret, size_t *ret_count)
 {
 	size_t room = 0;
 	struct dirent *entry;
 	uint64_t number;
+	int rc = 0;
+
+	errno = 0;
+	while (!rc && (entry = readdir(dir))) {
+		if (segment_number(entry->d_name, &number))
+			rc = add_number(number, ret, ret_count, &room);
+		errno = 0;
+	}
+	return rc ? rc : -errno;
+}
+
+int spool_folder_list(const struct spool_folder *s, uint64_t **ret, size_t *ret_count)
+{
 	DIR *dir;
 	int rc = open_folder(s, &dir);
 
@@ -48,20 +77,7 @@ int spool_folder_list(const struct spool_folder *s, uint64_t **ret, size_t *ret_
 	*ret_count = 0;
 	if (rc)
 		return rc;
-	while (!rc && (entry = readdir(dir))) {
-		if (!segment_number(entry->d_name, &number))
-			continue;
-		if (*ret_count == room) {
-			uint64_t *more = realloc(*ret, (room = 2 * room + 64) * sizeof(**ret));
-
-			if (!more)
-				rc = -ENOMEM;
-			else
-				*ret = more;
-		}
-		if (!rc)
-			(*ret)[(*ret_count)++] = number;
-	}
+	rc = read_numbers(dir, ret, ret_count);
 	closedir(dir);
 	if (!rc && *ret_count)
 		qsort(*ret, *ret_count, sizeof(**ret), by_number);
