@@ -198,14 +198,21 @@ static void test_filters(void **state)
 	assert_int_equal(options.rcodes.bits[511], 1 << 7);
 	assert_int_equal(options.anonymise_v4, 24);
 	assert_int_equal(options.anonymise_v6, 48);
+	assert_true(options.anonymise);
+	assert_int_equal(parse("-"), 0);
+	assert_false(options.anonymise);
+	/* to keep nothing is not to keep all */
 	assert_int_equal(parse("--anonymise 0,0 -"), 0);
+	assert_true(options.anonymise);
+	assert_int_equal(parse("--anonymise 24,0 -"), 0);
+	assert_int_equal(options.anonymise_v6, 0);
 	assert_refused("--sample 0 -", "from 1");
 	assert_refused("--type AUTH -", "_QUERY");
 	assert_refused("--rcode 4096 -", "4095");
 	assert_refused("--rcode NXD -", "NXDOMAIN");
 	assert_refused("--anonymise 24 -", "24,48");
-	assert_refused("--anonymise 33,48 -", "1 to 32");
-	assert_refused("--anonymise 24,0 -", "1 to 32");
+	assert_refused("--anonymise 33,48 -", "0 to 32");
+	assert_refused("--anonymise 24,129 -", "0 to 128");
 	assert_refused("--name a..b -", "domain name");
 	assert_refused("--name .a -", "domain name");
 	assert_refused("--name a\\ -", "domain name");

@@ -97,7 +97,8 @@ struct options {
 	const char *names[OPTIONS_NAMES_MAX]; /* suffixes of question names, as text */
 	size_t name_count;                    /* 0: all */
 	struct options_rcodes rcodes;
-	uint8_t anonymise_v4, anonymise_v6; /* prefix lengths that are kept; 0 and 0: off */
+	bool anonymise;
+	uint8_t anonymise_v4, anonymise_v6; /* prefix lengths that are kept */
 
 	struct options_text *text; /* what the strings from a file lie in; options_free */
 };

@@ -63,7 +63,9 @@ const struct option_spec option_specs[OPTION_SPECS] = {
 	{"sample", 0, OPTION_NUMBER, FIELD(sample), .min = 1, .max = UINT32_MAX, .argument = "N",
 		.help = "one in N exchanges, query and response together"},
 	{"anonymise", 0, OPTION_LENGTHS, FIELD(anonymise_v4), .argument = "V4,V6",
-		.help = "keep so many bits of clients' addresses, as 24,48"},
+		.help = "keep so many bits of clients' addresses, as 24,48", .initial = "all",
+		.more = "The others become 0; 0,0 keeps nothing of them. Left out, addresses stay "
+			"as they are."},
 	{"identity", 0, OPTION_UTF8, FIELD(identity), .argument = "TEXT",
 		.help = "dnstap identity (empty: none)", .initial = "the host's name",
 		.line = "of dnstap; empty: none"},

@@ -67,6 +67,12 @@ static size_t *list_count(struct options *o, const struct option_spec *s)
 	return (size_t *)((char *)o + s->count);
 }
 
+/* What a fault begins with. */
+static const char *shown(const char *text)
+{
+	return *text ? text : "a value is missing";
+}
+
 /* Decimal digits with, for sizes, one of the suffixes K, M, G (powers of 1024). */
 static bool parse_number(const char *text, bool suffix, uint64_t *ret)
 {
@@ -195,11 +201,12 @@ static int set_lengths(struct option_parsing *p, const struct option_spec *s, co
 	if (comma && comma - text < (ptrdiff_t)sizeof(first))
 		memcpy(first, text, (size_t)(comma - text));
 	if (!comma || !parse_number(first, false, &v4) || !parse_number(comma + 1, false, &v6) ||
-		v4 > 32 || v6 > 128 || !v4 != !v6)
+		v4 > 32 || v6 > 128)
 		return option_fail_at(p, s,
-			"%s: give the bits that are kept, of IPv4 1 to 32 and of IPv6 1 to 128, as "
-			"24,48 (0,0: all)",
-			text);
+			"%s: give the bits that are kept, of IPv4 0 to 32 and of IPv6 0 to 128, as "
+			"24,48",
+			shown(text));
+	p->options->anonymise = true;
 	p->options->anonymise_v4 = (uint8_t)v4;
 	p->options->anonymise_v6 = (uint8_t)v6;
 	return 0;
