@@ -112,8 +112,9 @@ int options_parse_all(const struct options_source *source, struct options *ret,
 	*ret = option_defaults;
 	if (config && *config)
 		option_read_file(&p, config);
-	if (!take_all(&p, source->argc, source->argv) && !p.faults)
-		option_check_whole(&p);
+	if (!take_all(&p, source->argc, source->argv) && !p.faults && !option_check_whole(&p) &&
+		ret->check_config)
+		option_check_host(&p);
 	return p.faults ? -EINVAL : 0;
 }
 
