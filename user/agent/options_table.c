@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "dnstap/message.h"
 #include "exchange/exchanges.h"
 #include "wire/streams.h"
 
@@ -209,6 +210,20 @@ void option_initial(const struct option_spec *s, char ret[static OPTIONS_INITIAL
 			choice_name(s->choices, *(const int *)field));
 }
 
+/* One of the words that it takes, from place 0; NULL behind the last. */
+static const char *value_name(const struct option_spec *s, size_t place)
+{
+	uint64_t rcode;
+
+	if (s->kind == OPTION_TYPES)
+		return place < MESSAGE_UPDATE_RESPONSE
+			       ? message_type_name((enum message_type)(place + 1))
+			       : NULL;
+	if (s->kind == OPTION_RCODES)
+		return option_rcode(place, &rcode);
+	return s->choices ? s->choices[place].name : NULL;
+}
+
 bool options_walk(size_t place, struct options_info *ret)
 {
 	const struct option_spec *s = place < OPTION_SPECS ? &option_specs[place] : NULL;
@@ -229,8 +244,9 @@ bool options_walk(size_t place, struct options_info *ret)
 		.in_file = !s->line_only,
 		.fixed = s->fixed,
 	};
-	for (size_t i = 0; s->choices && s->choices[i].name && i + 1 < OPTIONS_CHOICES_MAX; i++)
-		ret->choices[i] = s->choices[i].name;
+	for (size_t i = 0; i + 1 < OPTIONS_CHOICES_MAX; i++)
+		if (!(ret->choices[i] = value_name(s, i)))
+			break;
 	option_initial(s, ret->initial);
 	for (char *newline = ret->initial; (newline = strchr(newline, '\n'));)
 		*newline = ' ';

@@ -76,6 +76,9 @@ struct option_parsing {
 	size_t faults;
 };
 
+/* The response code's name at that place, from 0, and its number; NULL behind the last. */
+const char *option_rcode(size_t place, uint64_t *ret);
+
 /* NULL: there is none of that name. */
 const struct option_spec *option_find(const char *name);
 bool option_repeatable(const struct option_spec *spec);
