@@ -104,7 +104,7 @@ static void give_up(struct sender *s, int error)
 	atomic_store_explicit(&s->error, error, memory_order_release);
 	/* a closed pipe is how lines end (head, a pager), not an accident */
 	if (s->transport->framed || error != -EPIPE)
-		report_failed(&s->report, error);
+		report_failed(&s->report, error, s->transport->why);
 	if (s->failure_fd >= 0 && write(s->failure_fd, &one, sizeof(one)) < 0)
 		log_error(
 			"sink %s: its failure cannot be told: %s", s->report.name, strerror(errno));
