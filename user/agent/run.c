@@ -204,7 +204,7 @@ static void stop_orphaned(struct run *run, const struct signalfd_siginfo *info)
 	log_error("the opener has ended (%s %d): stopping",
 		info->ssi_code == CLD_EXITED ? "status" : "signal", info->ssi_status);
 	run->orphaned = true;
-	raise(SIGTERM);
+	kill(getpid(), SIGTERM); /* for all threads: raise would be for this one alone */
 }
 
 int run_take_signal(struct run *run)
