@@ -7,6 +7,7 @@
 
 #include "sink/segment.h"
 #include "sink/spool_folder.h"
+#include "sink/tls_settings.h"
 
 enum {
 	/* what stands beside the way of access in any flags of ours and does no harm */
@@ -146,16 +147,16 @@ static bool spool_allows(
 static bool tls_allows(
 	const struct options *o, const struct sink_url *url, const struct opener_request *r)
 {
-	const struct sink_settings *s = &url->settings;
-	const char *ca = sink_setting(s, s->tls_ca, o->tls.ca);
-	const char *cert = sink_setting(s, s->tls_cert, o->tls.cert);
-	const char *key = sink_setting(s, s->tls_key, o->tls.key);
+	const struct tls_settings tls = tls_settings_of(&url->settings, &o->tls);
+	const char *own[] = {tls.ca, tls.cert, tls.key};
+	const char *name = tls.ca ? name_in(r->path, tls.ca) : NULL;
 
-	if (!is_read(r) && r->verb != OPENER_STATUS)
+	if (!is_read(r))
 		return false;
-	if (ca && (!strcmp(r->path, ca) || name_in(r->path, ca)))
-		return true;
-	return (cert && !strcmp(r->path, cert)) || (key && !strcmp(r->path, key));
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i] && !strcmp(r->path, own[i]))
+			return true;
+	return name && tls_name_is_hashed(name);
 }
 
 static bool sink_allows(

@@ -8,6 +8,7 @@
 
 #include "agent/run.h"
 #include "base/log.h"
+#include "sink/tls_settings.h"
 
 enum { STAMP_MAX = 80 };
 
@@ -45,22 +46,18 @@ static void write_stamp(
 			(intmax_t)status.st_size);
 }
 
-static char *tls_settings(struct run *run, const struct options *o, const struct sink_url *url)
+static char *tls_settings_text(struct run *run, const struct options *o, const struct sink_url *url)
 {
-	const struct sink_settings *s = &url->settings;
-	const char *ca = sink_setting(s, s->tls_ca, o->tls.ca);
-	const char *cert = sink_setting(s, s->tls_cert, o->tls.cert);
-	const char *key = sink_setting(s, s->tls_key, s->tls_cert ? NULL : o->tls.key);
-	bool verify = s->tls_verify ? s->tls_verify == SINK_YES : !o->tls.no_verify;
+	const struct tls_settings s = tls_settings_of(&url->settings, &o->tls);
 	char stamps[3][STAMP_MAX], *text;
 
 	if (url->kind != SINK_TLS)
 		return strdup("");
-	write_stamp(run_files(run), ca, stamps[0]);
-	write_stamp(run_files(run), cert, stamps[1]);
-	write_stamp(run_files(run), key, stamps[2]);
-	if (asprintf(&text, "%d\n%s %s\n%s %s\n%s %s", verify, ca ? ca : "", stamps[0],
-		    cert ? cert : "", stamps[1], key ? key : "", stamps[2]) < 0)
+	write_stamp(run_files(run), s.ca, stamps[0]);
+	write_stamp(run_files(run), s.cert, stamps[1]);
+	write_stamp(run_files(run), s.key, stamps[2]);
+	if (asprintf(&text, "%d\n%s %s\n%s %s\n%s %s", s.verify, s.ca ? s.ca : "", stamps[0],
+		    s.cert ? s.cert : "", stamps[1], s.key ? s.key : "", stamps[2]) < 0)
 		return NULL;
 	return text;
 }
@@ -71,7 +68,7 @@ static char *settings_of(struct run *run, const struct options *o, const struct 
 	const struct sink_settings *s = &url->settings;
 	const char *spool = is_socket(url) ? sink_setting(s, s->spool, o->spool) : NULL;
 	uint64_t spool_size = s->spool_size ? s->spool_size : o->spool_size;
-	char *tls = tls_settings(run, o, url), *text = NULL;
+	char *tls = tls_settings_text(run, o, url), *text = NULL;
 
 	if (!tls || asprintf(&text, "%s\n%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d\n%s",
 			    spool ? spool : "", s->queue_size ? s->queue_size : o->queue_size,
@@ -287,6 +284,10 @@ void outlets_commit(struct run *run, struct outlets_plan *plan)
 		run->sinks[i] = plan->sinks[i];
 		t->known[i] = plan->known[i];
 		stay += plan->stays[i];
+		if (plan->stays[i])
+			continue;
+		t->known[i].frames = ledger->frames;
+		t->known[i].oversize = ledger->frame_oversize;
 	}
 	run->sink_count = plan->count;
 	log_info("reloaded %s: sinks: %zu stay, %zu opened, %zu being ended", run->options->config,
