@@ -45,14 +45,14 @@ static const char *name_in(const char *path, const char *folder)
 	return strcmp(rest, ".") && strcmp(rest, "..") ? rest : NULL;
 }
 
-static bool is_suffix(const char *text, size_t digits_max, const char *digits)
+static bool is_suffix(const char *text, size_t digits_min, size_t digits_max, const char *digits)
 {
 	size_t len;
 
 	if (*text++ != '.')
 		return false;
 	len = strspn(text, digits);
-	return len && len <= digits_max && !text[len];
+	return len >= digits_min && len <= digits_max && !text[len];
 }
 
 /* Behind a conversion of strftime(3) that begins at its '%'. */
@@ -80,7 +80,7 @@ static bool matches(const char *template, const char *path)
 			retry_path = path;
 			continue;
 		}
-		if (!*template && (!*path || is_suffix(path, ROTATED_DIGITS, "0123456789")))
+		if (!*template && (!*path || is_suffix(path, 1, ROTATED_DIGITS, "0123456789")))
 			return true;
 		if (*template && *template == *path) {
 			template += 1 + (*template == '%');
@@ -94,7 +94,7 @@ static bool matches(const char *template, const char *path)
 	}
 }
 
-/* Of many files none that is there is opened again. */
+/* Of many files none that is there is opened again, but what is not a file at all. */
 static bool file_allows(const struct sink_url *url, const struct opener_request *r)
 {
 	const struct sink_settings *s = &url->settings;
@@ -107,6 +107,8 @@ static bool file_allows(const struct sink_url *url, const struct opener_request 
 		return many;
 	if (r->verb == OPENER_STATUS || is_open(r, O_WRONLY | O_CREAT | O_EXCL, O_APPEND))
 		return true;
+	if (many) /* the opener looks at what it is (agent/opener_serve.c) */
+		return exact && is_open(r, O_WRONLY | O_APPEND, 0);
 	return exact && is_open(r, O_WRONLY, O_APPEND | O_CREAT | O_TRUNC);
 }
 
@@ -192,7 +194,7 @@ static bool ledger_allows(const char *ledger, const struct opener_request *r)
 	if (!*rest)
 		return r->verb == OPENER_STATUS || r->verb == OPENER_WRITABLE ||
 		       is_open(r, O_WRONLY, 0);
-	if (!is_suffix(rest, FILES_TEMPORARY_DIGITS, "0123456789abcdef"))
+	if (!is_suffix(rest, FILES_TEMPORARY_DIGITS, FILES_TEMPORARY_DIGITS, "0123456789abcdef"))
 		return false;
 	if (r->verb == OPENER_RENAME)
 		return !strcmp(r->to, ledger);

@@ -119,6 +119,23 @@ static int take(int got, int *ret_fd)
 	return got < 0 ? got : 0;
 }
 
+/*
+ * What a file sink appends to without making it is a pipe or a device: a file that is there already
+ * is another one's, and whoever has it open may empty it.
+ */
+static int open_file(const struct opener_request *r)
+{
+	int fd = files_plain.open(NULL, r->path, r->flags, r->mode & 0777);
+	struct stat status;
+
+	if (fd < 0 || !(r->flags & O_APPEND) || r->flags & O_CREAT)
+		return fd;
+	if (!fstat(fd, &status) && !S_ISREG(status.st_mode))
+		return fd;
+	close(fd);
+	return -EEXIST;
+}
+
 static int perform(struct server *s, int *ret_fd)
 {
 	const struct opener_request *r = &s->request;
@@ -126,7 +143,7 @@ static int perform(struct server *s, int *ret_fd)
 
 	switch ((enum opener_verb)r->verb) {
 	case OPENER_OPEN:
-		return take(files_plain.open(NULL, r->path, r->flags, mode), ret_fd);
+		return take(open_file(r), ret_fd);
 	case OPENER_CONNECT:
 		return take(files_plain.connect(NULL, r->path), ret_fd);
 	case OPENER_WATCH:
