@@ -84,13 +84,12 @@ static int exchange(struct reload *r, struct options *next, struct outlets_plan 
 	pipeline.sinks = plan->sinks;
 	pipeline.sink_count = plan->count;
 	pipeline.extra = extra;
-	early_replace(r->loader, r->options, next);
 	err = pipeline_replace(run->pipeline, &pipeline, error);
 	if (err) {
 		extra_free(extra);
-		early_replace(r->loader, next, r->options);
 		return err;
 	}
+	early_replace(r->loader, r->options, next);
 	extra_free(run->extra);
 	run->extra = extra;
 	return 0;
