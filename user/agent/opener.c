@@ -32,6 +32,8 @@ struct opener {
 	pthread_t loop;
 	atomic_bool looping, hurried;
 	_Atomic uint64_t asked;       /* when, monotonic ns, while an answer is owed; else 0 */
+	struct opener_request commit; /* the loop's own */
+	bool commit_due;
 
 	pthread_mutex_t lock; /* around one request and its answer; for all below */
 	bool gone, slow;      /* told */
@@ -317,11 +319,45 @@ int opener_netns_list(void *arg, struct netns_entry *ret, size_t max)
 	return count;
 }
 
-int opener_reload(struct opener *o)
+/* What was not heard is said again before the next reload. */
+static int say_commit(struct opener *o)
+{
+	int err = o->commit_due ? call(o, &o->commit, false) : 0;
+
+	o->commit_due = err == -ETIMEDOUT;
+	return err;
+}
+
+int opener_reload(struct opener *o, uint32_t *ret_reading)
 {
 	struct opener_request r = {.verb = OPENER_RELOAD};
+	int number = say_commit(o);
 
-	return call(o, &r, false);
+	if (!number)
+		number = call(o, &r, false);
+	if (number < 0)
+		return number;
+	*ret_reading = (uint32_t)number;
+	return 0;
+}
+
+void opener_commit(struct opener *o, const struct opener_place *kept, size_t count)
+{
+	o->commit = (struct opener_request){.verb = OPENER_COMMIT, .kept_count = (uint32_t)count};
+	if (count)
+		memcpy(o->commit.kept, kept, count * sizeof(*kept));
+	o->commit_due = true;
+	say_commit(o);
+}
+
+void opener_abort(struct opener *o)
+{
+	call_simple(o, OPENER_ABORT, "");
+}
+
+void opener_forget(struct opener *o)
+{
+	call_simple(o, OPENER_FORGET, "");
 }
 
 void opener_begin_loop(struct opener *o)

@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/opener_protocol.h"
 #include "agent/options.h"
 #include "capture/netns.h"
 #include "sink/files.h"
@@ -62,10 +63,16 @@ int opener_socket(void *arg, uint64_t netns, enum netns_socket kind);
 int opener_netns_list(void *arg, struct netns_entry *ret, size_t max);
 
 /*
- * It reads the options again, and from then on opens what they name and, for what is still being
- * ended, what the ones before named. 0, or -EINVAL: they are faulty and the old ones hold.
+ * A reload, in two steps. It reads the options again, and from then on opens also what they name. 0
+ * and the number of this reading, which is not 0 (the start's), or -errno: they are faulty. Then:
+ *  - commit: they are in force; kept says of the sinks that stay with older settings where those
+ *    stand. What the ones before named is opened still, until opener_forget: for what is ending.
+ *  - abort: the worker has found a fault of its own; they are forgotten.
  */
-int opener_reload(struct opener *opener);
+int opener_reload(struct opener *opener, uint32_t *ret_reading);
+void opener_commit(struct opener *opener, const struct opener_place *kept, size_t count);
+void opener_abort(struct opener *opener);
+void opener_forget(struct opener *opener);
 
 /* All of sink/files.h through the opener; valid until opener_stop. */
 const struct sink_files *opener_files(const struct opener *opener);

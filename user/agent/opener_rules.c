@@ -209,6 +209,9 @@ bool opener_rules_allow(const struct options *o, const struct opener_request *r)
 	case OPENER_NETNS_LIST:
 		return o->netns_count;
 	case OPENER_RELOAD:
+	case OPENER_COMMIT:
+	case OPENER_ABORT:
+	case OPENER_FORGET:
 		return o->config;
 	default:
 		break;
@@ -221,4 +224,19 @@ bool opener_rules_allow(const struct options *o, const struct opener_request *r)
 		if (sink_allows(o, &o->sinks[i], r))
 			return true;
 	return false;
+}
+
+bool opener_rules_allow_sink(const struct options *o, size_t sink, const struct opener_request *r)
+{
+	switch ((enum opener_verb)r->verb) {
+	case OPENER_SOCKET:
+	case OPENER_NETNS_LIST:
+	case OPENER_RELOAD:
+	case OPENER_COMMIT:
+	case OPENER_ABORT:
+	case OPENER_FORGET:
+		return false;
+	default:
+		return sink_allows(o, &o->sinks[sink], r);
+	}
 }

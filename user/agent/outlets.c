@@ -99,6 +99,7 @@ int outlets_open(struct run *run)
 		struct outlet *known = &run->outlets.known[i];
 		int err;
 
+		known->place.sink = (uint32_t)i;
 		known->settings = settings_of(run, o, &o->sinks[i]);
 		err = open_one(run, o, &o->sinks[i], known->settings, &run->sinks[i], error);
 		if (err) {
@@ -194,33 +195,43 @@ static bool may_replace(const struct sink_url *url, const char *was, const char 
 	return !len || len != strcspn(now, "\n") || strncmp(was, now, len);
 }
 
-static int plan_one(struct run *run, const struct options *next, const struct sink_url *url,
+/* The running sink at that place stays; with its older settings where others cannot be had. */
+static bool plan_to_stay(
+	struct run *run, const struct sink_url *url, struct outlets_plan *plan, size_t at)
+{
+	const struct outlet *was = &run->outlets.known[at];
+	size_t n = plan->count;
+	struct outlet *known = &plan->known[n], now = *known;
+	bool same = !strcmp(was->settings, now.settings);
+
+	if (!same && may_replace(url, was->settings, now.settings))
+		return false;
+	if (!same)
+		log_warn("takes effect at the next start: sinks: %s", url->text);
+	free(now.settings);
+	*known = *was;
+	if (same)
+		known->place = now.place;
+	plan->stays[n] = true;
+	plan->sinks[n] = run->sinks[at];
+	plan->was_full[n] = sink_url(run->sinks[at])->full;
+	plan->count++;
+	return true;
+}
+
+static int plan_one(struct run *run, const struct outlets_change *change, size_t place,
 	struct outlets_plan *plan, char error[static OPTIONS_ERROR_MAX])
 {
-	const struct ledger *ledger = pipeline_ledger(run->pipeline);
+	const struct options *next = change->next;
+	const struct sink_url *url = &next->sinks[place];
 	size_t n = plan->count;
 	struct outlet *known = &plan->known[n];
 	int at = find_place(run, url), err;
-	const char *was = at < 0 ? NULL : run->outlets.known[at].settings;
 
+	known->place = (struct opener_place){.reading = change->reading, .sink = (uint32_t)place};
 	known->settings = settings_of(run, next, url);
-	if (was && known->settings) {
-		bool same = !strcmp(was, known->settings);
-
-		plan->stays[n] = same || !may_replace(url, was, known->settings);
-		if (plan->stays[n] && !same)
-			log_warn("takes effect at the next start: sinks: %s", url->text);
-	}
-	if (plan->stays[n]) {
-		free(known->settings);
-		*known = run->outlets.known[at];
-		plan->sinks[n] = run->sinks[at];
-		plan->was_full[n] = sink_url(run->sinks[at])->full;
-		plan->count++;
+	if (at >= 0 && known->settings && plan_to_stay(run, url, plan, (size_t)at))
 		return 0;
-	}
-	known->frames = ledger->frames;
-	known->oversize = ledger->frame_oversize;
 	err = open_one(run, next, url, known->settings, &plan->sinks[n], error);
 	if (err)
 		free(known->settings);
@@ -229,14 +240,15 @@ static int plan_one(struct run *run, const struct options *next, const struct si
 	return err;
 }
 
-int outlets_plan(struct run *run, const struct options *next, struct outlets_plan *ret,
+int outlets_plan(struct run *run, const struct outlets_change *change, struct outlets_plan *ret,
 	char error[static OPTIONS_ERROR_MAX])
 {
 	int err = 0;
 
 	*ret = (struct outlets_plan){.count = 0};
-	for (size_t i = 0; i < next->sink_count && !err; i++)
-		err = plan_one(run, next, &next->sinks[i], ret, error);
+	ret->reading = change->reading;
+	for (size_t i = 0; i < change->next->sink_count && !err; i++)
+		err = plan_one(run, change, i, ret, error);
 	if (err)
 		outlets_forget(ret);
 	return err;
@@ -259,6 +271,19 @@ static bool is_planned(const struct outlets_plan *plan, const struct sink *sink)
 		if (plan->sinks[i] == sink)
 			return true;
 	return false;
+}
+
+/* The opener keeps of older options what the sinks that stay were opened with. */
+static void tell_opener(struct run *run, const struct outlets_plan *plan)
+{
+	struct opener_place kept[OPTIONS_SINKS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->known[i].place.reading != plan->reading)
+			kept[count++] = plan->known[i].place;
+	if (run->opener)
+		opener_commit(run->opener, kept, count);
 }
 
 void outlets_commit(struct run *run, struct outlets_plan *plan)
@@ -290,6 +315,7 @@ void outlets_commit(struct run *run, struct outlets_plan *plan)
 		t->known[i].oversize = ledger->frame_oversize;
 	}
 	run->sink_count = plan->count;
+	tell_opener(run, plan);
 	log_info("reloaded %s: sinks: %zu stay, %zu opened, %zu being ended", run->options->config,
 		stay, plan->count - stay, end);
 }

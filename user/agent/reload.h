@@ -31,6 +31,7 @@ struct reload {
 	void (*drain)(void *arg); /* takes all that was recorded until now into the pipeline */
 	void *drain_arg;
 	bool asked;
+	bool keeps_before;     /* the opener: for what is ending */
 	uint64_t done, failed; /* how often */
 };
 
