@@ -247,8 +247,11 @@ int outlets_plan(struct run *run, const struct outlets_change *change, struct ou
 
 	*ret = (struct outlets_plan){.count = 0};
 	ret->reading = change->reading;
-	for (size_t i = 0; i < change->next->sink_count && !err; i++)
+	for (size_t i = 0; i < change->next->sink_count && !err; i++) {
+		if (i)
+			change->between(change->arg);
 		err = plan_one(run, change, i, ret, error);
+	}
 	if (err)
 		outlets_forget(ret);
 	return err;

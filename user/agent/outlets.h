@@ -63,6 +63,8 @@ size_t outlets_rows(struct run *run, struct summary_sink ret[static OUTLETS_ROWS
 struct outlets_change {
 	const struct options *next;
 	uint32_t reading;           /* the opener's number of these options */
+	void (*between)(void *arg); /* called between two sinks: opening one may take its time */
+	void *arg;
 };
 
 /* What a reload will do. */

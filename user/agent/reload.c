@@ -113,7 +113,8 @@ static void restore_full(const struct outlets_plan *plan)
 static int replace(struct reload *r, struct options *next, uint32_t reading,
 	char error[static OPTIONS_ERROR_MAX])
 {
-	const struct outlets_change change = {.next = next, .reading = reading};
+	const struct outlets_change change = {
+		.next = next, .reading = reading, .between = r->drain, .arg = r->drain_arg};
 	struct options_text *text = r->options->text;
 	struct outlets_plan plan;
 	int err = check_ledger(r, next->ledger, error);
