@@ -64,7 +64,9 @@ static void put_sentence(const char *text)
 /* A phrase of the usage text becomes a sentence; what begins with a value stays as it is. */
 static void put_help(const struct options_info *o)
 {
-	if (o->choices[0]) {
+	for (size_t i = 0; o->choices[i]; i++) {
+		if (strncmp(o->help, o->choices[i], strlen(o->choices[i])))
+			continue;
 		put_sentence(o->help);
 		return;
 	}

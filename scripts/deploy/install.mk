@@ -39,7 +39,7 @@ $(BUILD)/deploy/dnstap-emit.3: scripts/deploy/dnstap-emit.3
 $(BUILD)/dnstap-emit.pc: scripts/deploy/dnstap-emit.pc.in $(BUILD)/places
 	$(Q)$(SUBSTITUTE) $< >$@
 
-put = install -D -m $(1) $(2) $(DESTDIR)$(3)
+put = install -D -m $(1) $(2) "$(DESTDIR)$(3)"
 SHARE = $(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/dnstap-bpf/examples
 
@@ -56,9 +56,7 @@ install: all manual install-library
 	$(Q)$(call put,644,scripts/deploy/dnstap-bpf.yaml,$(EXAMPLES)/dnstap-bpf.yaml)
 	$(Q)$(call put,644,scripts/deploy/alerts.yaml,$(EXAMPLES)/alerts.yaml)
 	$(Q)$(call put,644,scripts/deploy/grafana-dashboard.json,$(EXAMPLES)/grafana-dashboard.json)
-	$(Q)$(call put,644,scripts/deploy/alerts.yaml,$(EXAMPLES)/alerts.yaml)
-	$(Q)$(call put,644,scripts/deploy/grafana-dashboard.json,$(EXAMPLES)/grafana-dashboard.json)
-	$(Q)[ -e $(DESTDIR)$(SYSCONFDIR)/dnstap-bpf/dnstap-bpf.yaml ] || \
+	$(Q)[ -e "$(DESTDIR)$(SYSCONFDIR)/dnstap-bpf/dnstap-bpf.yaml" ] || \
 		$(call put,644,scripts/deploy/dnstap-bpf.yaml,$(SYSCONFDIR)/dnstap-bpf/dnstap-bpf.yaml)
 
 install-library: lib manual

@@ -12,7 +12,7 @@ import captures
 from collectors import wait_until
 from frames import read_file
 from scripted import Load
-from tap import Tap, replay, stop_balanced
+from tap import Tap, binary, replay, stop_balanced
 
 LIVE = pytest.mark.needs("root", "namespaces", "bpf")
 
@@ -118,6 +118,38 @@ def test_hangup_loses_nothing_of_a_replay(folder, capture):
         result = tap.wait()
     assert result.status == 0, result.stderr
     assert result.sinks[0]["confirmed"] == 20000
+
+
+@LIVE
+@pytest.mark.parametrize("what", ("lines", "file", "ledger"))
+def test_full_at_the_end(space, tap, folder, what):
+    """What could not be written makes the status 1, and the line says that there is no room."""
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=False,
+                      capture_output=True).returncode:
+        pytest.skip("may not mount a small disk here")
+    words = {"lines": ["-"], "file": [f"file://{disk}/f", "full"],
+             "ledger": [f"unix://{folder}/s", "--ledger", disk / "ledger"]}[what]
+    try:
+        if what == "lines":
+            with open(folder / "err", "wb") as err, open("/dev/full", "wb") as full:
+                process = subprocess.Popen(space.command(binary(), *words), stdout=full, stderr=err)
+            wait_until("it watches", lambda: b"watching" in (folder / "err").read_bytes())
+            with Load(space, 1000):
+                assert process.wait(10) == 1
+            assert b"No space left" in (folder / "err").read_bytes()
+            return
+        running = tap(*words, space=space).wait_watching()
+        with Load(space, 3000):
+            time.sleep(0.5)
+        if what == "ledger":
+            (disk / "ballast").write_bytes(b"x" * 64 * 1024)
+        result = running.stop()
+        assert result.status == 1, result.stderr
+        assert what != "ledger" or f"{disk}/ledger: No space left" in result.stderr
+    finally:
+        subprocess.run(["umount", disk], check=False)
 
 
 @LIVE

@@ -376,6 +376,62 @@ def test_killed(space, tap, folder):
     read_file(folder / "x")
 
 
+def add_interface(space, name):
+    space.ip("link", "add", name, "type", "veth", "peer", "name", "peer")
+    space.ip("address", "add", "192.0.2.1/24", "dev", name)
+    space.ip("link", "set", name, "up")
+
+
+@LIVE
+def test_opener_stopped(space, tap, folder):
+    """What does not answer holds up neither the packets nor the exit, and no file is emptied."""
+    running = tap(f"unix://{folder}/s", "full", f"file://{folder}/x", "full", space=space)
+    with Collector(folder / "s") as collector:
+        running.wait_watching()
+        collector.wait_started()
+        second = opener_pid(running)
+        os.kill(second, signal.SIGSTOP)
+        try:
+            add_interface(space, "new0")
+            running.process.send_signal(signal.SIGHUP)
+            with Load(space, 1000) as load:
+                time.sleep(1.5)
+                received = len(collector.arrivals)
+                sent = load.stop()
+            assert received > 500, received
+            wait_until("all of them", lambda: len(collector.arrivals) == sent)
+            begun = time.monotonic()
+            running.process.send_signal(signal.SIGTERM)
+            result = running.wait(20)
+            assert time.monotonic() - begun < EXIT_SECONDS - 0.6
+        finally:
+            if not is_gone(second):
+                os.kill(second, signal.SIGCONT)
+    space.ip("link", "del", "new0")
+    assert "the opener does not answer" in result.stderr
+    assert result.status == 1 and "cannot write the ledger" in result.stderr
+    assert "balanced: every packet" in result.stderr
+    assert len(read_file(folder / "x")) == sent
+    wait_until("the opener's end", lambda: is_gone(second), 2)
+
+
+@LIVE
+def test_opener_stopped_for_a_while(space, tap, folder):
+    """An interface that came meanwhile is watched once the opener answers again."""
+    running = tap(f"file://{folder}/x", "full", space=space).wait_watching()
+    second = opener_pid(running)
+    os.kill(second, signal.SIGSTOP)
+    try:
+        add_interface(space, "new1")
+        time.sleep(1.5)
+        assert "new1" not in running.stderr
+    finally:
+        os.kill(second, signal.SIGCONT)
+    wait_until("new1", lambda: "new1" in running.stderr)
+    stop_balanced(running)
+    space.ip("link", "del", "new1")
+
+
 @LIVE
 def test_standard_output(space, tap, folder):
     """Lines go out through a pipe that root made, and a slow reader never blocks the tap."""

@@ -325,6 +325,21 @@ def test_slow_clients(space, tap, folder):
         late.close()
 
 
+def test_all_connections_idle(space, tap):
+    """One more than there may be, which then go away: there are answers at once, and then rest."""
+    running = tap("--metrics", PORT, "-", space=space).wait_watching()
+    clients = [connect(space) for _ in range(CONNECTIONS + 1)]
+    time.sleep(0.3)
+    for client in clients:
+        client.close()
+    time.sleep(0.3)
+    with connect(space) as client:
+        client.settimeout(1)
+        client.sendall(request("/healthz"))
+        assert client.recv(64).startswith(b"HTTP/1.1 200")
+    check_rest(running)
+
+
 def test_many_scrapes(space, tap):
     """Who scrapes all the time gets answers, and hardly delays the packets."""
     running = tap("--metrics", PORT, "-", space=space).wait_watching()
@@ -350,19 +365,24 @@ def test_many_scrapes(space, tap):
     assert result.ledger["messages"] == sent and result.ledger["ring_full"] == 0
 
 
-def test_idle(space, tap):
-    """Nobody asks, nobody wakes; neither after somebody asked."""
+def check_rest(running) -> None:
+    """Nothing wakes the tap."""
     def switches() -> int:
         return sum(int(number) for number in re.findall(
             r"ctxt_switches:\s+(\d+)", Path(f"/proc/{running.process.pid}/status").read_text()))
 
+    time.sleep(1.2)
+    before = switches()
+    time.sleep(1.5)
+    assert switches() - before <= 6
+
+
+def test_idle(space, tap):
+    """Nobody asks, nobody wakes; neither after somebody asked."""
     running = tap("--metrics", PORT, "-", space=space).wait_watching()
     for _ in range(3):
         scrape(space)
     with connect(space):
         pass
-    time.sleep(1.2)
-    before = switches()
-    time.sleep(1.5)
-    assert switches() - before <= 6
+    check_rest(running)
     stop_balanced(running)

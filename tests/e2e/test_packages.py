@@ -85,12 +85,17 @@ def test_completion(build, folder):
     assert complete(build, "--spool", f"{folder}/") == {f"{folder}/inside"}
     assert "lo" in complete(build, "-i", "")
     assert complete(build, "--port", "5") == set(), "a number is not completed as something else"
+    assert complete(build, "--type", "tool_".upper()) == {"TOOL_QUERY", "TOOL_RESPONSE"}
+    assert complete(build, "--rcode", "BADC") == {"BADCOOKIE"}
+    for words in (("file", ":", "//"), ("file://",)):
+        assert complete(build, *words[:-1], f"{words[-1]}{folder}/c") == {
+            f"{words[-1]}{folder}/capture.pcap"}
     assert complete(build, "un") == {"unix://"} and complete(build, "-", "f") == {"file://", "full"}
 
 
 def test_install(build, folder):
     """Where PREFIX says, with its paths inside; an edited configuration stays."""
-    root = folder / "root"
+    root = folder / "a root"
     words = [f"BUILD={build}", f"DESTDIR={root}", "PREFIX=/opt/tap"]
     try:
         make(*words, "install")

@@ -234,6 +234,44 @@ def test_another_reload_waits(configured, folder):
     assert [sink["confirmed"] for sink in result.sinks] == [40, 40, 40]
 
 
+def rotations(configured, folder, seconds: float = 2.2) -> None:
+    """Asks until the file has been rotated twice at least."""
+    first, end = 1001, time.monotonic() + seconds
+    while time.monotonic() < end:
+        configured.ask(first)
+        first += 20
+        time.sleep(0.1)
+
+
+def check_rotated(configured, folder, *, reloaded: bool) -> None:
+    before = len(list(folder.glob("*.fstrm*")))
+    rotations(configured, folder)
+    result = configured.stop(reloaded=reloaded)
+    files = list(folder.glob("*.fstrm*"))
+    assert len(files) >= before + 2, f"{files} {result.stderr}"
+    assert "refuses" not in result.stderr
+    assert sum(len(read_file(path)) for path in files) == result.ledger["frames"]
+
+
+def test_failed_reloads_forget_nothing(configured, folder):
+    """What runs may go on to open what it was started with, however often a reload fails."""
+    good = sinks(f"file://{folder}/x.fstrm?rotate-interval=1s full")
+    configured.start(*good)
+    for _ in range(3):
+        configured.reload(*sinks(f"file://{folder}/no/such/folder full"),
+                          says="nothing is changed")
+    check_rotated(configured, folder, reloaded=False)
+
+
+def test_a_sink_that_stays_keeps_its_rights(configured, folder):
+    """Rotation that ends with the next start goes on until then, however many reloads later."""
+    configured.start(*sinks(f"file://{folder}/x.fstrm?rotate-interval=1s full"))
+    for _ in range(3):
+        configured.reload(*sinks(f"file://{folder}/x.fstrm full"))
+    assert configured.said("takes effect at the next start: sinks: ") == 3
+    check_rotated(configured, folder, reloaded=False)
+
+
 def memory(pid: int) -> int:
     """KiB that are the process's own."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()

@@ -182,6 +182,29 @@ def test_check_config(folder):
     assert done.stdout.splitlines() == [f"{path}: no fault found"]
 
 
+def test_check_config_looks_at_this_host(folder):
+    """What the tap would not start with, each at its place; and nothing is made of what is named."""
+    there, gone = folder / "there", folder / "gone"
+    there.touch()
+    path = configuration(
+        folder, "user: nosuchuser", f"ledger: {gone}/l", f"tls-ca: {gone}.pem",
+        f"tls-cert: {there}", f"tls-key: {gone}.key", "sinks:", "  - tls://localhost",
+        f"  - tls://127.0.0.1?tls-ca={gone}.own", f"  - file://{gone}/x.fstrm",
+        f"  - file://{folder}/%Y.fstrm")
+    done = run("--check-config", "--config", path)
+    said = [line.removeprefix("dnstap-bpf: error: ") for line in done.stderr.splitlines()]
+    assert done.returncode == 2 and sorted(line.split(": ")[:2] for line in said) == [
+        [f"{path}:1", "user"], [f"{path}:2", "ledger"], [f"{path}:3", "tls-ca"],
+        [f"{path}:5", "tls-key"], [f"{path}:8", "sinks"], [f"{path}:9", "sinks"]]
+    path = configuration(folder, "user: nobody", f"ledger: {folder}/l", f"tls-ca: {there}",
+                         "sinks:", "  - tls://localhost", f"  - file://{folder}/%Y.fstrm")
+    before = sorted(folder.iterdir())
+    done = run("--check-config", "--config", path)
+    assert (done.returncode, done.stderr) == (0, "") and sorted(folder.iterdir()) == before
+    check_one_line(run("--check-config", "--config", path, "--ledger", f"{gone}/l"), 2,
+                   f"--ledger {gone}/l: No such file")
+
+
 def test_config(folder):
     """The file's sinks and options; the command line wins; one line for a fault."""
     path = configuration(folder, "port: 5353", f"sinks: file://{folder}/x.fstrm full",

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -256,8 +257,41 @@ static void no_file_and_no_text(void **state)
 	large[1 << 20] = '\n';
 	write_bytes(large, (1 << 20) + 1);
 	assert_int_not_equal(options_parse(4, argv, &options, error), 0);
-	assert_non_null(strstr(error, "large"));
+	assert_non_null(strstr(error, "larger than 1 MiB"));
 	free(large);
+	(void)state;
+}
+
+/* What libyaml would work on for minutes is refused at once. */
+static void no_heavy_files(void **state)
+{
+	enum { BYTES = 1 << 20 };
+	static const struct {
+		const char *again, *says;
+	} heavy[] = {
+		{"[", "1: lists and mappings are nested too deep"},
+		{"- ", "1: lists and mappings are nested too deep"},
+		{"{", "1: lists and mappings are nested too deep"},
+		{"? ", "1: lists and mappings are nested too deep"},
+		{"- &a a\n", "65: there are too many anchors"},
+		{"%TAG !a! b\n", "1: %TAG has no meaning"},
+		{"x: 1\n", "1: x: there is no such key"},
+	};
+	char *large = malloc(BYTES + 1), *end;
+
+	assert_non_null(large);
+	for (size_t i = 0; i < sizeof(heavy) / sizeof(heavy[0]); i++) {
+		const clock_t began = clock();
+
+		for (end = large; end + strlen(heavy[i].again) <= large + BYTES;)
+			end = stpcpy(end, heavy[i].again);
+		assert_int_not_equal(parse(large, "-"), 0);
+		assert_non_null(strstr(error, heavy[i].says));
+		assert_true(clock() - began < 5 * CLOCKS_PER_SEC);
+	}
+	free(large);
+	refused("port: [[[[[[[[1]]]]]]]]\n", "1: ", "nested too deep");
+	refused("port: [[[[[[[1]]]]]]]\n", "1: port: ", "not a list");
 	(void)state;
 }
 
@@ -320,6 +354,7 @@ int main(void)
 		cmocka_unit_test(faults_of_sinks_have_theirs),
 		cmocka_unit_test(all_faults_are_found),
 		cmocka_unit_test(no_file_and_no_text),
+		cmocka_unit_test(no_heavy_files),
 		cmocka_unit_test(what_is_fixed_stays),
 	};
 

@@ -333,6 +333,7 @@ static const char *address(enum message_type type, bool here, const char *text)
 
 static void test_anonymise(void **state)
 {
+	options.anonymise = true;
 	options.anonymise_v4 = 24;
 	options.anonymise_v6 = 48;
 	apply();
@@ -357,6 +358,11 @@ static void test_anonymise(void **state)
 	apply();
 	assert_string_equal(address(MESSAGE_CLIENT_QUERY, false, "192.0.2.77"), "0.0.0.0");
 	assert_string_equal(address(MESSAGE_CLIENT_QUERY, false, "2001:db8::7"), "2001:db8::7");
+	options.anonymise_v6 = 0;
+	apply();
+	assert_true(filter_anonymises(filter));
+	assert_string_equal(address(MESSAGE_CLIENT_QUERY, false, "192.0.2.77"), "0.0.0.0");
+	assert_string_equal(address(MESSAGE_CLIENT_QUERY, false, "2001:db8::7"), "::");
 	(void)state;
 }
 

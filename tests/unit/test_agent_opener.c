@@ -12,11 +12,13 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -175,6 +177,24 @@ static void test_older_files(void **state)
 	assert_false(allows(sink, "/v/d-2023.fstrm", OPENER_UNLINK, 0));
 	assert_true(allows(sink, "/v/d-2023.fstrm", OPENER_DISCARD, 0));
 	assert_true(allows(sink, "/v/d-2023.fstrm", OPENER_STATUS, 0));
+	assert_false(allows("file:///v/x?rotate-size=1M", "/v/x", OPENER_OPEN, CREATE | O_TRUNC));
+	assert_false(allows("file:///v/x?rotate-size=1M", "/v/x", OPENER_OPEN, CREATE));
+	assert_false(allows("file:///v/x?rotate-size=1M", "/v/x", OPENER_OPEN, O_WRONLY));
+}
+
+/* With rotation only a pipe or a device is opened as it is, not a file that is there. */
+static void test_existing(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x?rotate-size=1M", NULL});
+
+	(void)state;
+	assert_int_equal(try_open(r, "x", CREATE_NEW), 0);
+	assert_int_equal(try_open(r, "x", CREATE & ~O_CREAT), -EEXIST);
+	assert_int_equal(unlink(in_folder("x")), 0);
+	assert_int_equal(mkfifo(in_folder("x"), 0600), 0);
+	assert_int_equal(try_open(r, "x", CREATE & ~O_CREAT), -ENXIO);
+	unlink(in_folder("x"));
+	finish(r);
 }
 
 static void test_discard(void **state)
@@ -265,6 +285,7 @@ static void test_ledger(void **state)
 	assert_int_equal(files->rename(files->arg, "/etc/hostname", ledger), -EPERM);
 	assert_int_equal(files->rename(files->arg, name, ledger), 0);
 	assert_int_equal(files->unlink(files->arg, ledger), -EPERM);
+	assert_int_equal(try_open(r, "l.json.abc", O_WRONLY | O_CREAT | O_EXCL), -EPERM);
 	unlink(ledger);
 	finish(r);
 }
@@ -283,6 +304,9 @@ static void test_tls(void **state)
 	assert_false(allows(sink, "/c/ca/../key", OPENER_OPEN, O_RDONLY));
 	assert_false(allows(sink, "/c/ca/..", OPENER_OPEN, O_RDONLY));
 	assert_false(allows(sink, "/c/other.pem", OPENER_OPEN, O_RDONLY));
+	assert_true(allows(sink, "/c/ca/12345678.r1", OPENER_OPEN, O_RDONLY));
+	assert_false(allows(sink, "/c/ca/ca.key", OPENER_OPEN, O_RDONLY));
+	assert_false(allows(sink, "/c/ca/ca.key", OPENER_STATUS, 0));
 	assert_false(allows("unix:///s", "/c/key.pem", OPENER_OPEN, O_RDONLY));
 }
 
@@ -291,6 +315,7 @@ static void test_sockets(void **state)
 	struct room *r = start((const char *[]){"-", NULL});
 	int fd = opener_socket(r->opener, 0, NETNS_PACKET);
 	struct netns_entry entries[1];
+	uint32_t reading;
 	int protocol = -1;
 	socklen_t len = sizeof(protocol);
 
@@ -303,7 +328,7 @@ static void test_sockets(void **state)
 	}
 	assert_int_equal(opener_socket(r->opener, 1, NETNS_PACKET), -EPERM);
 	assert_int_equal(opener_netns_list(r->opener, entries, 1), -EPERM);
-	assert_int_equal(opener_reload(r->opener), -EPERM);
+	assert_int_equal(opener_reload(r->opener, &reading), -EPERM);
 	finish(r);
 }
 
@@ -324,33 +349,90 @@ static void write_sink(const char *name)
 	write_config(text);
 }
 
-/* After a reload what was named before may still be finished, but not for ever. */
+static uint32_t reload_to(struct room *r, const char *name)
+{
+	uint32_t reading = 0;
+
+	write_sink(name);
+	assert_int_equal(opener_reload(r->opener, &reading), 0);
+	assert_int_not_equal(reading, 0);
+	return reading;
+}
+
+/* What is in force stays allowed, however many reloads are tried and dropped. */
 static void test_reload(void **state)
 {
 	struct room *r;
+	uint32_t reading;
 
 	(void)state;
 	write_sink("one");
 	r = start((const char *[]){"--config", "@/c.yaml", NULL});
 	assert_int_equal(try_open(r, "two", CREATE), -EPERM);
-	write_sink("two");
-	assert_int_equal(opener_reload(r->opener), 0);
+	for (int i = 0; i < 3; i++) {
+		reload_to(r, "three");
+		assert_int_equal(try_open(r, "three", CREATE), 0);
+		opener_abort(r->opener);
+		assert_int_equal(try_open(r, "three", CREATE), -EPERM);
+		assert_int_equal(try_open(r, "one", CREATE), 0);
+	}
+	reload_to(r, "three"); /* nobody decides about it */
+	reload_to(r, "two");
+	assert_int_equal(try_open(r, "three", CREATE), -EPERM);
+	opener_commit(r->opener, NULL, 0);
 	assert_int_equal(try_open(r, "one", CREATE), 0);
 	assert_int_equal(try_open(r, "two", CREATE), 0);
-	write_config("sinks: {");
-	assert_int_equal(opener_reload(r->opener), -EINVAL);
-	assert_int_equal(try_open(r, "two", CREATE), 0);
-	for (int i = 0; i < 3; i++) {
-		write_sink("three");
-		assert_int_equal(opener_reload(r->opener), 0);
-	}
-	assert_int_equal(try_open(r, "three", CREATE), 0);
+	opener_forget(r->opener);
 	assert_int_equal(try_open(r, "one", CREATE), -EPERM);
-	assert_int_equal(try_open(r, "two", CREATE), -EPERM);
+	write_config("sinks: {");
+	assert_int_equal(opener_reload(r->opener, &reading), -EINVAL);
+	assert_int_equal(try_open(r, "two", CREATE), 0);
 	finish(r);
 	unlink(in_folder("one"));
 	unlink(in_folder("two"));
 	unlink(in_folder("three"));
+	unlink(in_folder("c.yaml"));
+}
+
+/* A sink that stays as it was named long ago is allowed that until it is gone. */
+static void test_kept(void **state)
+{
+	struct opener_place place = {.sink = 0};
+	struct room *r;
+
+	(void)state;
+	write_sink("one?rotate-interval=1s");
+	r = start((const char *[]){"--config", "@/c.yaml", NULL});
+	for (int i = 0; i < 3; i++) {
+		reload_to(r, "one");
+		opener_commit(r->opener, &place, 1);
+		opener_forget(r->opener);
+		assert_int_equal(try_open(r, "one.1", CREATE_NEW), 0);
+		assert_int_equal(unlink(in_folder("one.1")), 0);
+	}
+	reload_to(r, "one");
+	opener_commit(r->opener, &(struct opener_place){.reading = 4711}, 1);
+	opener_forget(r->opener);
+	assert_int_equal(try_open(r, "one.1", CREATE_NEW), -EPERM);
+	finish(r);
+	unlink(in_folder("c.yaml"));
+}
+
+/* --netns is that of the start. */
+static void test_fixed(void **state)
+{
+	struct netns_entry entries[1];
+	struct room *r;
+	uint32_t reading;
+
+	(void)state;
+	write_config("sinks: ['-']\n");
+	r = start((const char *[]){"--config", "@/c.yaml", NULL});
+	write_config("sinks: ['-']\nnetns: [all]\n");
+	assert_int_equal(opener_reload(r->opener, &reading), 0);
+	opener_commit(r->opener, NULL, 0);
+	assert_int_equal(opener_netns_list(r->opener, entries, 1), -EPERM);
+	finish(r);
 	unlink(in_folder("c.yaml"));
 }
 
@@ -414,6 +496,82 @@ static void test_ends(void **state)
 	unlink(in_folder("x"));
 }
 
+/* What it was asked while it was stopped holds nobody up for longer than he has time. */
+static void test_stopped(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	uint64_t begun = now_ms();
+
+	(void)state;
+	opener_begin_loop(r->opener);
+	assert_int_equal(kill(opener_pid(r->opener), SIGSTOP), 0);
+	assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
+	assert_in_range(now_ms() - begun, OPENER_LOOP_MS - 10, OPENER_LOOP_MS + 200);
+	begun = now_ms();
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
+	assert_in_range(now_ms() - begun, 0, 200);
+	assert_int_equal(kill(opener_pid(r->opener), SIGCONT), 0);
+	while (try_open(r, "x", CREATE) == -ETIMEDOUT)
+		assert_in_range(now_ms() - begun, 0, 2000);
+	assert_int_equal(try_open(r, "y", CREATE), -EPERM);
+	finish(r);
+	unlink(in_folder("x"));
+}
+
+static void *ask_once(void *arg)
+{
+	return (void *)(intptr_t)try_open(arg, "x", CREATE);
+}
+
+/* The loop waits behind a sink that has more time as long as for its own; at the end nobody does.
+ */
+static void test_stopped_with_others(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	uint64_t begun;
+	pthread_t sink;
+	void *result;
+
+	(void)state;
+	opener_begin_loop(r->opener);
+	assert_int_equal(kill(opener_pid(r->opener), SIGSTOP), 0);
+	assert_int_equal(pthread_create(&sink, NULL, ask_once, r), 0);
+	begun = now_ms();
+	while (now_ms() - begun < 50)
+		sched_yield();
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(opener_socket(r->opener, 0, NETNS_PACKET), -ETIMEDOUT);
+	assert_in_range(now_ms() - begun, 0, OPENER_LOOP_MS + 200);
+	opener_hurry(r->opener);
+	pthread_join(sink, &result);
+	assert_int_equal((intptr_t)result, -ETIMEDOUT);
+	assert_in_range(now_ms() - begun, 0, OPENER_EXIT_MS + 200);
+	begun = now_ms();
+	kill(opener_pid(r->opener), SIGKILL);
+	finish(r);
+	assert_in_range(now_ms() - begun, 0, 200);
+	unlink(in_folder("x"));
+}
+
+/* So that the line about it can name the limit. */
+static void test_no_descriptor_left(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	struct rlimit before, none = {0};
+	int err;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	err = opener_open(r->opener, in_folder("x"), CREATE, 0644);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(err, -EMFILE);
+	finish(r);
+	unlink(in_folder("x"));
+}
+
 static unsigned int lines;
 
 static void count_line(const char *line)
@@ -443,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_templates),
 		cmocka_unit_test(test_older_files),
+		cmocka_unit_test(test_existing),
 		cmocka_unit_test(test_discard),
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_spool),
@@ -450,6 +609,11 @@ int main(void)
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_fixed),
+		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_stopped_with_others),
+		cmocka_unit_test(test_no_descriptor_left),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_killed),

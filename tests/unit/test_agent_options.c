@@ -134,6 +134,15 @@ static void test_refusals(void **state)
 	assert_refused("--interface= -", "--interface ''");
 	assert_refused("--interface=a/b -", "no interface's name");
 	assert_refused("--spool= /s", "give a folder");
+	assert_refused("--port= -", "--port a value is missing: give a number");
+	assert_refused("--role= -", "--role a value is missing: give one of");
+	assert_refused("--identity=a\nb -", "control characters");
+	assert_refused("--version-string=a\tb -", "control characters");
+	assert_refused("--extra=a\x7f -", "control characters");
+	assert_refused("--netns /run/netns/a -", "without its path");
+	assert_refused("-? -", "-?");
+	assert_refused("-V?x -", "unknown");
+	assert_refused("-?queue=1M -Vz", "-z");
 	(void)state;
 }
 
@@ -156,6 +165,12 @@ static void test_sink_words(void **state)
 	assert_refused("tls://2001:db8::1:7000", "tls://[2001:db8::1]:7000");
 	assert_refused("tcp://2001:db8::1:53", "tcp://[2001:db8::1:53]:6000");
 	assert_refused("tcp://2001:db8:1:2:3:4:5:6:6000", "tcp://[2001:db8:1:2:3:4:5:6]:6000");
+	assert_int_equal(parse("--extra -?x -?queue=1M full --port 54"), 0);
+	assert_int_equal(options.sinks[0].settings.queue_size, 1 << 20);
+	assert_int_equal(options.sink_count, 1);
+	assert_true(options.sinks[0].full);
+	assert_int_equal(options.ports[0], 54);
+	assert_string_equal(options.extra, "-?x");
 	assert_int_equal(parse("./full tcp://h tls://h tcp://h:1 file:///s /s"), 0);
 	(void)state;
 }
@@ -198,14 +213,21 @@ static void test_filters(void **state)
 	assert_int_equal(options.rcodes.bits[511], 1 << 7);
 	assert_int_equal(options.anonymise_v4, 24);
 	assert_int_equal(options.anonymise_v6, 48);
+	assert_true(options.anonymise);
+	assert_int_equal(parse("-"), 0);
+	assert_false(options.anonymise);
+	/* to keep nothing is not to keep all */
 	assert_int_equal(parse("--anonymise 0,0 -"), 0);
+	assert_true(options.anonymise);
+	assert_int_equal(parse("--anonymise 24,0 -"), 0);
+	assert_int_equal(options.anonymise_v6, 0);
 	assert_refused("--sample 0 -", "from 1");
 	assert_refused("--type AUTH -", "_QUERY");
 	assert_refused("--rcode 4096 -", "4095");
 	assert_refused("--rcode NXD -", "NXDOMAIN");
 	assert_refused("--anonymise 24 -", "24,48");
-	assert_refused("--anonymise 33,48 -", "1 to 32");
-	assert_refused("--anonymise 24,0 -", "1 to 32");
+	assert_refused("--anonymise 33,48 -", "0 to 32");
+	assert_refused("--anonymise 24,129 -", "0 to 128");
 	assert_refused("--name a..b -", "domain name");
 	assert_refused("--name .a -", "domain name");
 	assert_refused("--name a\\ -", "domain name");

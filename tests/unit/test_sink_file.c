@@ -5,6 +5,7 @@
 #include <fstrm.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -259,6 +260,80 @@ static void a_fifo_waits_for_its_reader(void **state)
 	sink_free(sink);
 }
 
+static atomic_bool silent;
+
+static int status_or_silence(void *arg, const char *path, struct stat *ret)
+{
+	return silent ? -ETIMEDOUT : files_plain.status(arg, path, ret);
+}
+
+/* Nobody can say whether the file was moved: it was not; once it can be said it is opened anew. */
+static void a_file_is_never_emptied_for_want_of_an_answer(void **state)
+{
+	char moved[sizeof(directory) + 32];
+	struct sink_files files = files_plain;
+	struct sink_options options = live;
+	struct sink *sink;
+	bool whole;
+
+	(void)state;
+	files.status = status_or_silence;
+	options.files = &files;
+	snprintf(moved, sizeof(moved), "%s", in_directory("moved"));
+	sink = open_file("whole", &options);
+	offer(sink, 0, 10);
+	assert_true(written(sink, 10, 2000));
+	silent = true;
+	sink_reopen(sink);
+	usleep(50000);
+	offer(sink, 10, 11);
+	assert_true(written(sink, 11, 2000));
+	assert_int_equal(read_back(in_directory("whole"), 0, &whole), 11);
+	assert_int_equal(rename(in_directory("whole"), moved), 0);
+	silent = false;
+	usleep(1100000);
+	offer(sink, 11, 12);
+	assert_true(written(sink, 12, 2000));
+	assert_int_equal(stopped(sink, 2000).confirmed, 12);
+	sink_free(sink);
+	assert_int_equal(read_back(moved, 0, &whole), 11);
+	assert_true(whole);
+	assert_int_equal(read_back(in_directory("whole"), 11, &whole), 1);
+	unlink(moved);
+}
+
+/* What somebody has put in its place may be empty (logrotate's create), or is left alone. */
+static void what_is_in_the_place_of_a_moved_file_is_not_emptied(void **state)
+{
+	char moved[sizeof(directory) + 32], place[sizeof(directory) + 32];
+	bool whole;
+
+	(void)state;
+	snprintf(moved, sizeof(moved), "%s", in_directory("moved"));
+	snprintf(place, sizeof(place), "%s", in_directory("whole"));
+	for (off_t size = 0; size < 2; size++) {
+		struct sink *sink = open_file("whole", &live);
+		struct stat status;
+
+		offer(sink, 0, 10);
+		assert_true(written(sink, 10, 2000));
+		assert_int_equal(rename(place, moved), 0);
+		if (size)
+			fill(place, size);
+		else
+			close(open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		sink_reopen(sink);
+		usleep(50000);
+		assert_int_equal(sink_failed(sink), size > 0);
+		assert_int_equal(stopped(sink, 2000).confirmed, 10);
+		sink_free(sink);
+		assert_int_equal(read_back(moved, 0, &whole), 10);
+		assert_int_equal(stat(place, &status), 0);
+		assert_true(size ? status.st_size == size : status.st_size > 0);
+	}
+	unlink(moved);
+}
+
 static int make_directory(void **state)
 {
 	(void)state;
@@ -286,6 +361,8 @@ int main(void)
 		cmocka_unit_test(devices_take_what_they_take),
 		cmocka_unit_test(a_full_disk_keeps_the_file_whole_and_goes_on),
 		cmocka_unit_test(a_fifo_waits_for_its_reader),
+		cmocka_unit_test(a_file_is_never_emptied_for_want_of_an_answer),
+		cmocka_unit_test(what_is_in_the_place_of_a_moved_file_is_not_emptied),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -60,6 +60,13 @@ static int find_user(const char *name, struct confine *c)
 	return 0;
 }
 
+bool confine_user_exists(const char *name)
+{
+	struct confine c;
+
+	return !find_user(name, &c);
+}
+
 /* Where no user has a name (a small container) it is the number that the kernel has for nobody. */
 static int find_default(struct confine *c)
 {

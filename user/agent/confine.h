@@ -32,6 +32,9 @@ struct confine {
  */
 int confine_prepare(const struct options *options, struct confine *ret);
 
+/* A name or a number that --user takes. */
+bool confine_user_exists(const char *name);
+
 /* For the worker: not undone by anything. 0 or -errno after a line was logged. */
 int confine_worker(const struct confine *confine);
 /* For the opener; the options tell the mode, and whether it enters namespaces. As above. */

@@ -25,8 +25,8 @@ struct loader_filter early_filter(
 bool early_clamp(const struct options *options);
 
 /*
- * After a reload, before pipeline_replace: was is what was in force, now what will be. Says in
- * one line each what user space does alone from now on.
+ * After pipeline_replace, with no packet between the two: was is what was in force, now what will
+ * be. Says in one line each what user space does alone from now on.
  */
 void early_replace(struct loader *loader, const struct options *was, const struct options *now);
 

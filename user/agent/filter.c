@@ -28,7 +28,8 @@ struct rules {
 	uint32_t sample;                    /* 1 in so many */
 	uint32_t types;                     /* bit 1 << type; 0: all */
 	struct options_rcodes rcodes;
-	uint8_t kept_ipv4, kept_ipv6; /* bits of a client's address; both 0: all */
+	bool anonymises;
+	uint8_t kept_ipv4, kept_ipv6; /* bits of a client's address */
 	size_t suffix_count;
 	struct suffix suffixes[OPTIONS_NAMES_MAX];
 };
@@ -96,6 +97,7 @@ static int read_numbers(const struct options *o, struct rules *r, char *error)
 	r->sample = (uint32_t)o->sample;
 	r->types = o->types;
 	r->rcodes = o->rcodes;
+	r->anonymises = o->anonymise;
 	r->kept_ipv4 = o->anonymise_v4;
 	r->kept_ipv6 = o->anonymise_v6;
 	return 0;
@@ -247,7 +249,7 @@ bool filter_message(const struct filter *f, enum message_type type, const struct
 
 bool filter_anonymises(const struct filter *f)
 {
-	return f->rules->kept_ipv4 || f->rules->kept_ipv6;
+	return f->rules->anonymises;
 }
 
 /* Whether a message of this type may say that this host itself asks. */

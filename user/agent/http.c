@@ -241,11 +241,30 @@ static void end_old(struct http *h)
 	}
 }
 
+static size_t count_clients(const struct http *h)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
+		count += h->clients[i].connection != NULL;
+	return count;
+}
+
+/*
+ * With all its connections in use the library takes the listening socket out of its epoll, and puts
+ * it back only at the beginning of the call after the one that has ended some. With none left
+ * nothing would ever make that call, so it follows at once.
+ */
 void http_run(struct http *h, uint64_t now)
 {
+	size_t before;
+
 	h->now = now;
 	end_old(h);
-	MHD_run(h->daemon);
+	do {
+		before = count_clients(h);
+		MHD_run(h->daemon);
+	} while (count_clients(h) < before);
 }
 
 uint64_t http_next(const struct http *h)

@@ -471,12 +471,14 @@ int run_live(struct options *options, const struct options_source *source)
 		follow_taps(&l);
 		say_hello(&l);
 		begin_metrics(&l);
+		opener_begin_loop(l.run.opener);
 		service_init(&l.service, clock_monotonic());
 		tell_ready(&l);
 		loop(&l);
 		metrics_free(l.metrics);
 		l.metrics = NULL;
 		service_stopping(&l.service);
+		opener_hurry(l.run.opener);
 		drain_rest(&l);
 		status = run_finish(&l.run, EXIT_OK);
 	}

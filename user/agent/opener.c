@@ -3,12 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,17 +19,28 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { STOP_MS = 1000, STOP_STEP_MS = 2 };
+enum {
+	STOP_MS = 1000,
+	STOP_STEP_MS = 2,
+	SLICE_MS = 50, /* between two looks at whether the tap is ending */
+};
 
 struct opener {
 	int fd;
 	pid_t pid;
 	struct sink_files files;
+	pthread_t loop;
+	atomic_bool looping, hurried;
+	_Atomic uint64_t asked;       /* when, monotonic ns, while an answer is owed; else 0 */
+	struct opener_request commit; /* the loop's own */
+	bool commit_due;
+
 	pthread_mutex_t lock; /* around one request and its answer; for all below */
-	bool gone;            /* told */
-	uint32_t sequence;
-	struct opener_request request;
-	struct opener_answer answer;
+	bool gone, slow;      /* told */
+	bool cut;             /* the last answer's descriptor found no room */
+	bool listed;          /* there is a list that came too late */
+	uint32_t sequence, verb;
+	struct opener_answer answer, list;
 };
 
 /* The descriptor that came with a message, or -1. */
@@ -42,7 +54,30 @@ static int descriptor_of(struct msghdr *message)
 	return fd;
 }
 
-static ssize_t receive(struct opener *o, int *ret_fd)
+/* How long the calling thread waits for what was asked, ns. */
+static uint64_t patience(const struct opener *o)
+{
+	if (atomic_load(&o->hurried))
+		return OPENER_EXIT_MS * NS_PER_MS;
+	if (atomic_load(&o->looping) && pthread_equal(pthread_self(), o->loop))
+		return OPENER_LOOP_MS * NS_PER_MS;
+	return OPENER_PATIENCE_S * NS_PER_SECOND;
+}
+
+/* False when the time is over. */
+static bool wait_readable(const struct opener *o, uint64_t since)
+{
+	struct pollfd p = {.fd = o->fd, .events = POLLIN};
+	uint64_t until = since + patience(o), now = clock_monotonic(), ms;
+
+	if (now >= until)
+		return false;
+	ms = (until - now) / NS_PER_MS + 1;
+	poll(&p, 1, ms < SLICE_MS ? (int)ms : SLICE_MS);
+	return true;
+}
+
+static ssize_t receive(struct opener *o, uint64_t since, int *ret_fd)
 {
 	union {
 		struct cmsghdr align;
@@ -57,51 +92,107 @@ static ssize_t receive(struct opener *o, int *ret_fd)
 	};
 	ssize_t len;
 
-	do {
-		len = recvmsg(o->fd, &message, MSG_CMSG_CLOEXEC);
-	} while (len < 0 && errno == EINTR);
+	while ((len = recvmsg(o->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)) < 0 &&
+		(errno == EAGAIN || errno == EINTR))
+		if (!wait_readable(o, since))
+			return -ETIMEDOUT;
 	*ret_fd = len > 0 ? descriptor_of(&message) : -1;
+	o->cut = len > 0 && message.msg_flags & MSG_CTRUNC;
 	if (len < 0 && errno != ECONNRESET)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		return -errno;
 	return len >= (ssize_t)OPENER_ANSWER_HEAD ? len : -EPIPE;
 }
 
-/* What answers an earlier request came too late for whoever asked. */
-static int await(struct opener *o, int *ret_fd)
+/* The answer to the last request. 0, or why there is none. */
+static int await(struct opener *o, uint64_t since, int *ret_fd)
 {
-	ssize_t len = receive(o, ret_fd);
+	ssize_t len = receive(o, since, ret_fd);
 
-	while (len > 0 && o->answer.sequence != o->sequence) {
-		if (*ret_fd >= 0)
-			close(*ret_fd);
-		len = receive(o, ret_fd);
-	}
-	return len < 0 ? (int)len : o->answer.result;
+	if (len < 0)
+		return (int)len;
+	atomic_store(&o->asked, 0);
+	return o->answer.sequence == o->sequence ? 0 : -EPROTO;
 }
 
+/* What came too late for whoever asked. Only a list is still of use, to the next who asks. */
+static int settle(struct opener *o)
+{
+	uint64_t since = atomic_load(&o->asked);
+	int fd = -1, err = since ? await(o, since, &fd) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (!since || err || o->verb != OPENER_NETNS_LIST)
+		return err;
+	o->list = o->answer;
+	o->listed = true;
+	return 0;
+}
+
+static int post(struct opener *o, struct opener_request *r)
+{
+	o->sequence = o->sequence == UINT32_MAX ? 1 : o->sequence + 1;
+	o->verb = r->verb;
+	r->sequence = o->sequence;
+	if (send(o->fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
+	atomic_store(&o->asked, clock_monotonic());
+	return 0;
+}
+
+/* One line each, until it answers again. */
 static int lost(struct opener *o, int err)
 {
-	if (err == -EPIPE && !o->gone) {
-		o->gone = true;
+	if (err == -EPIPE && !o->gone)
 		log_error("the opener has ended: what needs its rights cannot be opened any more; "
 			  "start the tap again");
-	}
+	if (err == -ETIMEDOUT && !o->slow)
+		log_warn("the opener does not answer: new interfaces, files and connections wait "
+			 "for it (is it stopped, or does a file system hang?)");
+	if (err == -EPIPE)
+		atomic_store(&o->asked, 0);
+	o->gone |= err == -EPIPE;
+	o->slow |= err == -ETIMEDOUT;
 	return err;
 }
 
-/* Begins a request; end_request ends it. What the answer holds is read between the two. */
-static struct opener_request *begin_request(struct opener *o, enum opener_verb verb)
+/* The result; or where wants_fd says so a descriptor. Under the lock. */
+static int ask(struct opener *o, struct opener_request *r, bool wants_fd)
 {
-	pthread_mutex_lock(&o->lock);
-	memset(&o->request, 0, sizeof(o->request));
-	o->request.verb = verb;
-	o->sequence = o->sequence == UINT32_MAX ? 1 : o->sequence + 1;
-	o->request.sequence = o->sequence;
-	return &o->request;
+	int fd = -1, err = settle(o);
+
+	if (!err)
+		err = post(o, r);
+	if (!err)
+		err = await(o, atomic_load(&o->asked), &fd);
+	if (err)
+		return lost(o, err);
+	o->slow = false;
+	if (o->answer.result >= 0 && wants_fd)
+		return fd >= 0 ? fd : o->cut ? -EMFILE : -EPROTO;
+	if (fd >= 0)
+		close(fd);
+	return o->answer.result;
 }
 
-static int end_request(struct opener *o, int result)
+/* Behind another's request nobody waits for longer than for one of his own. */
+static int lock(struct opener *o)
 {
+	uint64_t asked = atomic_load(&o->asked);
+	uint64_t until = (asked ? asked : clock_monotonic()) + patience(o);
+	const struct timespec at = {.tv_sec = (time_t)(until / NS_PER_SECOND),
+		.tv_nsec = (long)(until % NS_PER_SECOND)};
+
+	return pthread_mutex_clocklock(&o->lock, CLOCK_MONOTONIC, &at) ? -ETIMEDOUT : 0;
+}
+
+static int call(struct opener *o, struct opener_request *r, bool wants_fd)
+{
+	int result = lock(o);
+
+	if (result)
+		return result;
+	result = ask(o, r, wants_fd);
 	pthread_mutex_unlock(&o->lock);
 	return result;
 }
@@ -111,35 +202,23 @@ static bool set_path(char to[static PATH_MAX], const char *path)
 	return snprintf(to, PATH_MAX, "%s", path) < PATH_MAX;
 }
 
-/* The result; or where wants_fd says so a descriptor. */
-static int ask(struct opener *o, bool wants_fd)
+static int call_path(struct opener *o, struct opener_request *r, const char *path, bool wants_fd)
 {
-	int fd = -1, result;
-
-	if (send(o->fd, &o->request, sizeof(o->request), MSG_NOSIGNAL) < 0)
-		return lost(o, -EPIPE);
-	result = await(o, &fd);
-	if (result < 0)
-		lost(o, result);
-	if (result >= 0 && wants_fd)
-		return fd >= 0 ? fd : -EPROTO;
-	if (fd >= 0)
-		close(fd);
-	return result;
+	return set_path(r->path, path) ? call(o, r, wants_fd) : -ENAMETOOLONG;
 }
 
-static int ask_path(struct opener *o, const char *path, bool wants_fd)
+static int call_simple(struct opener *o, enum opener_verb verb, const char *path)
 {
-	return set_path(o->request.path, path) ? ask(o, wants_fd) : -ENAMETOOLONG;
+	struct opener_request r = {.verb = verb};
+
+	return call_path(o, &r, path, verb == OPENER_CONNECT);
 }
 
 int opener_open(struct opener *o, const char *path, int flags, mode_t mode)
 {
-	struct opener_request *r = begin_request(o, OPENER_OPEN);
+	struct opener_request r = {.verb = OPENER_OPEN, .flags = flags, .mode = mode};
 
-	r->flags = flags;
-	r->mode = mode;
-	return end_request(o, ask_path(o, path, true));
+	return call_path(o, &r, path, true);
 }
 
 static int files_open(void *arg, const char *path, int flags, mode_t mode)
@@ -149,102 +228,147 @@ static int files_open(void *arg, const char *path, int flags, mode_t mode)
 
 static int files_connect(void *arg, const char *path)
 {
-	struct opener *o = arg;
-
-	begin_request(o, OPENER_CONNECT);
-	return end_request(o, ask_path(o, path, true));
+	return call_simple(arg, OPENER_CONNECT, path);
 }
 
 static int files_watch(void *arg, const char *folder, uint32_t events)
 {
-	struct opener *o = arg;
+	struct opener_request r = {.verb = OPENER_WATCH, .flags = (int32_t)events};
 
-	begin_request(o, OPENER_WATCH)->flags = (int32_t)events;
-	return end_request(o, ask_path(o, folder, true));
+	return call_path(arg, &r, folder, true);
 }
 
 static int files_status(void *arg, const char *path, struct stat *ret)
 {
+	struct opener_request r = {.verb = OPENER_STATUS};
 	struct opener *o = arg;
-	int result;
+	int result = set_path(r.path, path) ? lock(o) : -ENAMETOOLONG;
 
-	begin_request(o, OPENER_STATUS);
-	result = ask_path(o, path, false);
+	if (result)
+		return result;
+	result = ask(o, &r, false);
 	if (!result)
 		*ret = o->answer.status;
-	return end_request(o, result);
+	pthread_mutex_unlock(&o->lock);
+	return result;
 }
 
 static int files_writable(void *arg, const char *path)
 {
-	struct opener *o = arg;
-
-	begin_request(o, OPENER_WRITABLE);
-	return end_request(o, ask_path(o, path, false));
+	return call_simple(arg, OPENER_WRITABLE, path);
 }
 
 static int files_mkdir(void *arg, const char *path, mode_t mode)
 {
-	struct opener *o = arg;
+	struct opener_request r = {.verb = OPENER_MKDIR, .mode = mode};
 
-	begin_request(o, OPENER_MKDIR)->mode = mode;
-	return end_request(o, ask_path(o, path, false));
+	return call_path(arg, &r, path, false);
 }
 
 static int files_unlink(void *arg, const char *path)
 {
-	struct opener *o = arg;
-
-	begin_request(o, OPENER_UNLINK);
-	return end_request(o, ask_path(o, path, false));
+	return call_simple(arg, OPENER_UNLINK, path);
 }
 
 static int files_discard(void *arg, const char *path)
 {
-	struct opener *o = arg;
-
-	begin_request(o, OPENER_DISCARD);
-	return end_request(o, ask_path(o, path, false));
+	return call_simple(arg, OPENER_DISCARD, path);
 }
 
 static int files_rename(void *arg, const char *from, const char *to)
 {
-	struct opener *o = arg;
-	struct opener_request *r = begin_request(o, OPENER_RENAME);
-	bool fits = set_path(r->to, to);
+	struct opener_request r = {.verb = OPENER_RENAME};
 
-	return end_request(o, fits ? ask_path(o, from, false) : -ENAMETOOLONG);
+	return set_path(r.to, to) ? call_path(arg, &r, from, false) : -ENAMETOOLONG;
 }
 
 int opener_socket(void *arg, uint64_t netns, enum netns_socket kind)
 {
-	struct opener *o = arg;
-	struct opener_request *r = begin_request(o, OPENER_SOCKET);
+	struct opener_request r = {.verb = OPENER_SOCKET, .netns = netns, .flags = (int32_t)kind};
 
-	r->netns = netns;
-	r->flags = (int32_t)kind;
-	return end_request(o, ask(o, true));
+	return call(arg, &r, true);
+}
+
+/* A list that came after its time is taken for the one that is asked for now. */
+static int list(struct opener *o, struct netns_entry *ret, size_t max)
+{
+	struct opener_request r = {.verb = OPENER_NETNS_LIST};
+	int err = settle(o), count;
+
+	if (err)
+		return lost(o, err);
+	count = o->listed ? o->list.result : ask(o, &r, false);
+	if (count > (int)max)
+		count = (int)max;
+	if (count > 0)
+		memcpy(ret, o->listed ? o->list.entries : o->answer.entries,
+			(size_t)count * sizeof(*ret));
+	o->listed = false;
+	return count;
 }
 
 int opener_netns_list(void *arg, struct netns_entry *ret, size_t max)
 {
 	struct opener *o = arg;
-	int count;
+	int count = lock(o);
 
-	begin_request(o, OPENER_NETNS_LIST);
-	count = ask(o, false);
-	if (count > 0) {
-		if ((size_t)count > max)
-			count = (int)max;
-		memcpy(ret, o->answer.entries, (size_t)count * sizeof(*ret));
-	}
-	return end_request(o, count);
+	if (count)
+		return count;
+	count = list(o, ret, max);
+	pthread_mutex_unlock(&o->lock);
+	return count;
 }
 
-int opener_reload(struct opener *o)
+/* What was not heard is said again before the next reload. */
+static int say_commit(struct opener *o)
 {
-	begin_request(o, OPENER_RELOAD);
-	return end_request(o, ask(o, false));
+	int err = o->commit_due ? call(o, &o->commit, false) : 0;
+
+	o->commit_due = err == -ETIMEDOUT;
+	return err;
+}
+
+int opener_reload(struct opener *o, uint32_t *ret_reading)
+{
+	struct opener_request r = {.verb = OPENER_RELOAD};
+	int number = say_commit(o);
+
+	if (!number)
+		number = call(o, &r, false);
+	if (number < 0)
+		return number;
+	*ret_reading = (uint32_t)number;
+	return 0;
+}
+
+void opener_commit(struct opener *o, const struct opener_place *kept, size_t count)
+{
+	o->commit = (struct opener_request){.verb = OPENER_COMMIT, .kept_count = (uint32_t)count};
+	if (count)
+		memcpy(o->commit.kept, kept, count * sizeof(*kept));
+	o->commit_due = true;
+	say_commit(o);
+}
+
+void opener_abort(struct opener *o)
+{
+	call_simple(o, OPENER_ABORT, "");
+}
+
+void opener_forget(struct opener *o)
+{
+	call_simple(o, OPENER_FORGET, "");
+}
+
+void opener_begin_loop(struct opener *o)
+{
+	o->loop = pthread_self();
+	atomic_store(&o->looping, true);
+}
+
+void opener_hurry(struct opener *o)
+{
+	atomic_store(&o->hurried, true);
 }
 
 const struct sink_files *opener_files(const struct opener *o)
@@ -284,8 +408,7 @@ static struct opener *opener_new(void)
 static int start(
 	struct opener *o, const struct options *options, const struct options_source *source)
 {
-	const struct timeval patience = {.tv_sec = OPENER_PATIENCE_S};
-	int pair[2], fd;
+	int pair[2], fd, err;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
@@ -298,9 +421,8 @@ static int start(
 	close(pair[1]);
 	if (o->pid < 0)
 		return -errno;
-	if (setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
-		return -errno;
-	return await(o, &fd);
+	err = await(o, clock_monotonic(), &fd);
+	return err ? err : o->answer.result;
 }
 
 int opener_start(
@@ -333,7 +455,7 @@ void opener_stop(struct opener *o)
 		return;
 	if (o->fd >= 0)
 		close(o->fd);
-	if (o->pid > 0)
+	if (o->pid > 0 && !atomic_load(&o->asked))
 		wait_end(o->pid);
 	pthread_mutex_destroy(&o->lock);
 	free(o);

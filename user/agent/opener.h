@@ -7,12 +7,17 @@
  * CAP_SYS_PTRACE; never CAP_BPF. It ignores the signals that end the tap, and ends with it.
  *
  * A request is one message of a fixed size on a socket pair and has one answer; what the
- * configuration does not name is refused with -EPERM and a line (agent/opener_rules.h). An opener
- * that does not answer within OPENER_PATIENCE_S, or has ended, is an error of that request. They
- * are served one after another: a file system that hangs holds up all of them for that long.
+ * configuration does not name is refused with -EPERM and a line (agent/opener_rules.h). They are
+ * served one after another. Who asks waits for OPENER_PATIENCE_S, since his request or since the
+ * one before it that has no answer yet, and gets -ETIMEDOUT: so while a file system hangs, or the
+ * opener is stopped, one waits that long and all others are refused at once, until the late answer
+ * has come. The packet loop, which the rings wait for, waits OPENER_LOOP_MS, whatever it asks for
+ * and whoever is before it, and everybody OPENER_EXIT_MS once the tap is ending. -EPIPE: it has
+ * ended.
  *
  * Ownership: descriptors are the caller's; all are close-on-exec. Threads: opener_start before any
- * other thread, opener_stop after them; the rest from any.
+ * other thread, opener_stop after them; what a reload needs is the packet loop's; the rest from
+ * any.
  */
 #ifndef AGENT_OPENER_H
 #define AGENT_OPENER_H
@@ -20,11 +25,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/opener_protocol.h"
 #include "agent/options.h"
 #include "capture/netns.h"
 #include "sink/files.h"
 
-enum { OPENER_PATIENCE_S = 5 };
+enum {
+	OPENER_PATIENCE_S = 5,
+	/* the rings hold more than what comes in so long: 8 MiB a CPU, 30 MB/s at 200,000 q/s */
+	OPENER_LOOP_MS = 200,
+	OPENER_EXIT_MS = 500, /* a live tap's exit takes 3 s in all */
+};
 
 struct opener;
 
@@ -38,18 +49,30 @@ int opener_start(
 void opener_stop(struct opener *opener);
 pid_t opener_pid(const struct opener *opener);
 
+/* The calling thread is the packet loop from now on. */
+void opener_begin_loop(struct opener *opener);
+/* A live tap is ending; also for those who wait already. */
+void opener_hurry(struct opener *opener);
+
 /* A descriptor or -errno. */
 int opener_open(struct opener *opener, const char *path, int flags, mode_t mode);
 
-/* As netns_socket and netns_list, with an opener as arg: they fit into struct taps_source. */
+/* As netns_socket and netns_list, with an opener as arg: they fit into struct taps_source. A list
+ * that takes longer than the loop waits is what the next call gets. */
 int opener_socket(void *arg, uint64_t netns, enum netns_socket kind);
 int opener_netns_list(void *arg, struct netns_entry *ret, size_t max);
 
 /*
- * It reads the options again, and from then on opens what they name and, for what is still being
- * ended, what the ones before named. 0, or -EINVAL: they are faulty and the old ones hold.
+ * A reload, in two steps. It reads the options again, and from then on opens also what they name. 0
+ * and the number of this reading, which is not 0 (the start's), or -errno: they are faulty. Then:
+ *  - commit: they are in force; kept says of the sinks that stay with older settings where those
+ *    stand. What the ones before named is opened still, until opener_forget: for what is ending.
+ *  - abort: the worker has found a fault of its own; they are forgotten.
  */
-int opener_reload(struct opener *opener);
+int opener_reload(struct opener *opener, uint32_t *ret_reading);
+void opener_commit(struct opener *opener, const struct opener_place *kept, size_t count);
+void opener_abort(struct opener *opener);
+void opener_forget(struct opener *opener);
 
 /* All of sink/files.h through the opener; valid until opener_stop. */
 const struct sink_files *opener_files(const struct opener *opener);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "agent/options.h"
 #include "capture/netns.h"
 
 enum opener_verb {
@@ -27,6 +28,16 @@ enum opener_verb {
 	OPENER_SOCKET,
 	OPENER_NETNS_LIST,
 	OPENER_RELOAD,
+	OPENER_COMMIT,
+	OPENER_ABORT,
+	OPENER_FORGET,
+};
+
+/* Where a sink's settings stand: in which reading of the options (0: the start's), and its place.
+ */
+struct opener_place {
+	uint32_t reading;
+	uint32_t sink;
 };
 
 struct opener_request {
@@ -35,13 +46,15 @@ struct opener_request {
 	int32_t flags;  /* OPEN: open(2)'s; WATCH: inotify's events; SOCKET: enum netns_socket */
 	uint32_t mode;  /* OPEN, MKDIR */
 	uint64_t netns; /* SOCKET */
+	struct opener_place kept[OPTIONS_SINKS_MAX]; /* COMMIT */
+	uint32_t kept_count;
 	char path[PATH_MAX];
 	char to[PATH_MAX]; /* RENAME */
 };
 
 struct opener_answer {
 	uint32_t sequence;
-	int32_t result; /* -errno; else 0, or the number of entries */
+	int32_t result; /* -errno; else 0, or the number of entries, or of the reading */
 	union {
 		struct stat status;
 		struct netns_entry entries[NETNS_MAX];

@@ -7,6 +7,7 @@
 
 #include "sink/segment.h"
 #include "sink/spool_folder.h"
+#include "sink/tls_settings.h"
 
 enum {
 	/* what stands beside the way of access in any flags of ours and does no harm */
@@ -44,14 +45,14 @@ static const char *name_in(const char *path, const char *folder)
 	return strcmp(rest, ".") && strcmp(rest, "..") ? rest : NULL;
 }
 
-static bool is_suffix(const char *text, size_t digits_max, const char *digits)
+static bool is_suffix(const char *text, size_t digits_min, size_t digits_max, const char *digits)
 {
 	size_t len;
 
 	if (*text++ != '.')
 		return false;
 	len = strspn(text, digits);
-	return len && len <= digits_max && !text[len];
+	return len >= digits_min && len <= digits_max && !text[len];
 }
 
 /* Behind a conversion of strftime(3) that begins at its '%'. */
@@ -79,7 +80,7 @@ static bool matches(const char *template, const char *path)
 			retry_path = path;
 			continue;
 		}
-		if (!*template && (!*path || is_suffix(path, ROTATED_DIGITS, "0123456789")))
+		if (!*template && (!*path || is_suffix(path, 1, ROTATED_DIGITS, "0123456789")))
 			return true;
 		if (*template && *template == *path) {
 			template += 1 + (*template == '%');
@@ -93,7 +94,7 @@ static bool matches(const char *template, const char *path)
 	}
 }
 
-/* Of many files none that is there is opened again. */
+/* Of many files none that is there is opened again, but what is not a file at all. */
 static bool file_allows(const struct sink_url *url, const struct opener_request *r)
 {
 	const struct sink_settings *s = &url->settings;
@@ -106,6 +107,8 @@ static bool file_allows(const struct sink_url *url, const struct opener_request 
 		return many;
 	if (r->verb == OPENER_STATUS || is_open(r, O_WRONLY | O_CREAT | O_EXCL, O_APPEND))
 		return true;
+	if (many) /* the opener looks at what it is (agent/opener_serve.c) */
+		return exact && is_open(r, O_WRONLY | O_APPEND, 0);
 	return exact && is_open(r, O_WRONLY, O_APPEND | O_CREAT | O_TRUNC);
 }
 
@@ -146,16 +149,16 @@ static bool spool_allows(
 static bool tls_allows(
 	const struct options *o, const struct sink_url *url, const struct opener_request *r)
 {
-	const struct sink_settings *s = &url->settings;
-	const char *ca = sink_setting(s, s->tls_ca, o->tls.ca);
-	const char *cert = sink_setting(s, s->tls_cert, o->tls.cert);
-	const char *key = sink_setting(s, s->tls_key, o->tls.key);
+	const struct tls_settings tls = tls_settings_of(&url->settings, &o->tls);
+	const char *own[] = {tls.ca, tls.cert, tls.key};
+	const char *name = tls.ca ? name_in(r->path, tls.ca) : NULL;
 
-	if (!is_read(r) && r->verb != OPENER_STATUS)
+	if (!is_read(r))
 		return false;
-	if (ca && (!strcmp(r->path, ca) || name_in(r->path, ca)))
-		return true;
-	return (cert && !strcmp(r->path, cert)) || (key && !strcmp(r->path, key));
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i] && !strcmp(r->path, own[i]))
+			return true;
+	return name && tls_name_is_hashed(name);
 }
 
 static bool sink_allows(
@@ -191,7 +194,7 @@ static bool ledger_allows(const char *ledger, const struct opener_request *r)
 	if (!*rest)
 		return r->verb == OPENER_STATUS || r->verb == OPENER_WRITABLE ||
 		       is_open(r, O_WRONLY, 0);
-	if (!is_suffix(rest, FILES_TEMPORARY_DIGITS, "0123456789abcdef"))
+	if (!is_suffix(rest, FILES_TEMPORARY_DIGITS, FILES_TEMPORARY_DIGITS, "0123456789abcdef"))
 		return false;
 	if (r->verb == OPENER_RENAME)
 		return !strcmp(r->to, ledger);
@@ -206,6 +209,9 @@ bool opener_rules_allow(const struct options *o, const struct opener_request *r)
 	case OPENER_NETNS_LIST:
 		return o->netns_count;
 	case OPENER_RELOAD:
+	case OPENER_COMMIT:
+	case OPENER_ABORT:
+	case OPENER_FORGET:
 		return o->config;
 	default:
 		break;
@@ -218,4 +224,19 @@ bool opener_rules_allow(const struct options *o, const struct opener_request *r)
 		if (sink_allows(o, &o->sinks[i], r))
 			return true;
 	return false;
+}
+
+bool opener_rules_allow_sink(const struct options *o, size_t sink, const struct opener_request *r)
+{
+	switch ((enum opener_verb)r->verb) {
+	case OPENER_SOCKET:
+	case OPENER_NETNS_LIST:
+	case OPENER_RELOAD:
+	case OPENER_COMMIT:
+	case OPENER_ABORT:
+	case OPENER_FORGET:
+		return false;
+	default:
+		return sink_allows(o, &o->sinks[sink], r);
+	}
 }

@@ -14,5 +14,8 @@
 #include "agent/options.h"
 
 bool opener_rules_allow(const struct options *options, const struct opener_request *request);
+/* The same for what one of their sinks needs. */
+bool opener_rules_allow_sink(
+	const struct options *options, size_t sink, const struct opener_request *request);
 
 #endif

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "agent/confine.h"
+#include "agent/grants.h"
 #include "agent/opener_protocol.h"
-#include "agent/opener_rules.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "sink/files.h"
@@ -21,11 +21,8 @@
 enum { SERVE_FD = STDERR_FILENO + 1 };
 
 struct server {
-	const struct options *options; /* as they were at the start, or read last */
-	const struct options *before;  /* what those before named is still being ended; or NULL */
-	struct options *read[2];       /* those two, if they are ours */
-	const struct options_source *source;
-	struct netns *netns;
+	struct grants *grants;
+	struct netns *netns; /* of the start's options: a reload does not change them */
 	struct log_limit refused;
 	struct opener_request request;
 	struct opener_answer answer;
@@ -45,6 +42,9 @@ static const char *const verbs[] = {
 	[OPENER_SOCKET] = "open a packet socket",
 	[OPENER_NETNS_LIST] = "list network namespaces",
 	[OPENER_RELOAD] = "read the options again",
+	[OPENER_COMMIT] = "take other options",
+	[OPENER_ABORT] = "drop options",
+	[OPENER_FORGET] = "forget options",
 };
 
 static int refuse(struct server *s)
@@ -64,37 +64,6 @@ static int open_netns(const struct options *options, struct netns **ret)
 {
 	*ret = NULL;
 	return options->read ? 0 : netns_new(options->netns, options->netns_count, ret);
-}
-
-static void free_options(struct options *options)
-{
-	if (options)
-		options_free(options);
-	free(options);
-}
-
-/* The ones before the last are those that nothing needs any more. */
-static int reload(struct server *s)
-{
-	struct options *next = calloc(1, sizeof(*next));
-	char error[OPTIONS_ERROR_MAX]; /* the worker reads them too, and says it */
-	struct netns *netns = NULL;
-	int err = next ? options_parse_from(s->source, next, error) : -ENOMEM;
-
-	if (!err)
-		err = open_netns(next, &netns);
-	if (err) {
-		free_options(next);
-		return err;
-	}
-	netns_free(s->netns);
-	s->netns = netns;
-	free_options(s->read[1]);
-	s->read[1] = s->read[0];
-	s->read[0] = next;
-	s->before = s->options;
-	s->options = next;
-	return 0;
 }
 
 static int list(struct server *s)
@@ -119,6 +88,23 @@ static int take(int got, int *ret_fd)
 	return got < 0 ? got : 0;
 }
 
+/*
+ * What a file sink appends to without making it is a pipe or a device: a file that is there already
+ * is another one's, and whoever has it open may empty it.
+ */
+static int open_file(const struct opener_request *r)
+{
+	int fd = files_plain.open(NULL, r->path, r->flags, r->mode & 0777);
+	struct stat status;
+
+	if (fd < 0 || !(r->flags & O_APPEND) || r->flags & O_CREAT)
+		return fd;
+	if (!fstat(fd, &status) && !S_ISREG(status.st_mode))
+		return fd;
+	close(fd);
+	return -EEXIST;
+}
+
 static int perform(struct server *s, int *ret_fd)
 {
 	const struct opener_request *r = &s->request;
@@ -126,7 +112,7 @@ static int perform(struct server *s, int *ret_fd)
 
 	switch ((enum opener_verb)r->verb) {
 	case OPENER_OPEN:
-		return take(files_plain.open(NULL, r->path, r->flags, mode), ret_fd);
+		return take(open_file(r), ret_fd);
 	case OPENER_CONNECT:
 		return take(files_plain.connect(NULL, r->path), ret_fd);
 	case OPENER_WATCH:
@@ -148,15 +134,18 @@ static int perform(struct server *s, int *ret_fd)
 	case OPENER_NETNS_LIST:
 		return list(s);
 	case OPENER_RELOAD:
-		return reload(s);
+		return grants_reload(s->grants);
+	case OPENER_COMMIT:
+		grants_commit(s->grants, r->kept, r->kept_count);
+		return 0;
+	case OPENER_ABORT:
+		grants_abort(s->grants);
+		return 0;
+	case OPENER_FORGET:
+		grants_forget(s->grants);
+		return 0;
 	}
 	return -EINVAL;
-}
-
-static bool is_allowed(const struct server *s)
-{
-	return opener_rules_allow(s->options, &s->request) ||
-	       (s->before && opener_rules_allow(s->before, &s->request));
 }
 
 static int send_answer(struct server *s, int fd, int handed)
@@ -195,7 +184,7 @@ static bool answer_one(struct server *s, int fd)
 	r->path[sizeof(r->path) - 1] = r->to[sizeof(r->to) - 1] = '\0';
 	s->answer_len = OPENER_ANSWER_HEAD;
 	s->answer.sequence = r->sequence;
-	s->answer.result = is_allowed(s) ? perform(s, &handed) : refuse(s);
+	s->answer.result = grants_allow(s->grants, r) ? perform(s, &handed) : refuse(s);
 	err = send_answer(s, fd, handed);
 	if (handed >= 0)
 		close(handed);
@@ -232,9 +221,8 @@ _Noreturn void opener_serve(
 
 	if (err)
 		_exit(EXIT_FAILURE);
-	s->options = options;
-	s->source = source;
-	err = confine_opener(options);
+	s->grants = grants_new(options, source);
+	err = s->grants ? confine_opener(options) : -ENOMEM;
 	if (!err)
 		err = open_netns(options, &s->netns);
 	s->answer.result = err;

@@ -7,7 +7,7 @@
 
 #include "agent/options_table.h"
 
-enum { LONG_ONLY = 256 };
+enum { LONG_ONLY = 256, SHORTS_SIZE = 2 * OPTION_SPECS + 6 };
 
 static const struct option_place command_line = {.line = 1};
 
@@ -15,12 +15,15 @@ static const struct option_place command_line = {.line = 1};
  * getopt's two tables, made from ours. '-' gives us the words in their order between the options,
  * whatever POSIXLY_CORRECT says; ':' lets us write the errors ourselves.
  */
-static void make_getopt_tables(
-	struct option longs[OPTION_SPECS + 1], char shorts[2 * OPTION_SPECS + 3])
+static void make_getopt_tables(struct option longs[OPTION_SPECS + 1], char shorts[SHORTS_SIZE])
 {
 	char *s = shorts;
 
 	*s++ = '-';
+	*s++ = ':';
+	/* no option, but what is behind it can be told then: see take */
+	*s++ = '?';
+	*s++ = ':';
 	*s++ = ':';
 	for (int i = 0; i < OPTION_SPECS; i++) {
 		longs[i] = (struct option){
@@ -58,6 +61,9 @@ static int take(struct option_parsing *p, int c, char **argv)
 
 	if (c == 1)
 		return option_take_sink(p, optarg, command_line);
+	/* the sink - with options of its own */
+	if (c == '?' && optarg && optarg == argv[optind - 1] + 2)
+		return option_take_sink(p, argv[optind - 1], command_line);
 	if (c == ':')
 		return option_fail(p, NULL, NULL, "%s wants a value (--help shows all)", name);
 	if (!spec)
@@ -69,11 +75,11 @@ static int take(struct option_parsing *p, int c, char **argv)
 static int take_all(struct option_parsing *p, int argc, char **argv)
 {
 	struct option longs[OPTION_SPECS + 1];
-	char shorts[2 * OPTION_SPECS + 3];
+	char shorts[SHORTS_SIZE];
 	int c, err = 0;
 
 	make_getopt_tables(longs, shorts);
-	opterr = 0;
+	opterr = optopt = 0;
 	optind = 0; /* glibc: begin afresh */
 	while (!err && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1)
 		err = take(p, c, argv);
@@ -86,7 +92,7 @@ static int take_all(struct option_parsing *p, int argc, char **argv)
 static const char *find_config(int argc, char **argv)
 {
 	struct option longs[OPTION_SPECS + 1];
-	char shorts[2 * OPTION_SPECS + 3];
+	char shorts[SHORTS_SIZE];
 	const char *found = NULL;
 	int c;
 
@@ -112,8 +118,9 @@ int options_parse_all(const struct options_source *source, struct options *ret,
 	*ret = option_defaults;
 	if (config && *config)
 		option_read_file(&p, config);
-	if (!take_all(&p, source->argc, source->argv) && !p.faults)
-		option_check_whole(&p);
+	if (!take_all(&p, source->argc, source->argv) && !p.faults && !option_check_whole(&p) &&
+		ret->check_config)
+		option_check_host(&p);
 	return p.faults ? -EINVAL : 0;
 }
 

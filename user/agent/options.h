@@ -31,7 +31,7 @@ enum {
 	OPTIONS_SERVERS_MAX = 64,
 	OPTIONS_NAMES_MAX = 64,
 	OPTIONS_RCODES = 4096, /* 12 bits with EDNS, RFC 6891 6.1.3 */
-	OPTIONS_CHOICES_MAX = 16,
+	OPTIONS_CHOICES_MAX = 32,
 	OPTIONS_INITIAL_MAX = 96,
 	OPTIONS_ERROR_MAX = 512 + SINK_TEXT_MAX,
 	OPTIONS_PORT_DEFAULT = 53,
@@ -97,7 +97,8 @@ struct options {
 	const char *names[OPTIONS_NAMES_MAX]; /* suffixes of question names, as text */
 	size_t name_count;                    /* 0: all */
 	struct options_rcodes rcodes;
-	uint8_t anonymise_v4, anonymise_v6; /* prefix lengths that are kept; 0 and 0: off */
+	bool anonymise;
+	uint8_t anonymise_v4, anonymise_v6; /* prefix lengths that are kept */
 
 	struct options_text *text; /* what the strings from a file lie in; options_free */
 };

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <yaml.h>
 
-enum { FILE_BYTES_MAX = 1 << 20 };
+enum { FILE_BYTES_MAX = 1 << 20, DEPTH_MAX = 8, ANCHORS_MAX = 64 };
 
 struct options_text {
 	struct options_text *next;
@@ -351,17 +351,83 @@ static int check_end(struct walk *w, yaml_parser_t *parser)
 	return 0;
 }
 
+/* What libyaml has counted so far of what it handles in quadratic time. */
+struct load {
+	unsigned depth, anchors;
+};
+
+/* Why a file with this token in it is not read; NULL: it may be. */
+static const char *too_much(struct load *load, yaml_token_type_t type)
+{
+	switch (type) {
+	case YAML_BLOCK_SEQUENCE_START_TOKEN:
+	case YAML_BLOCK_MAPPING_START_TOKEN:
+	case YAML_FLOW_SEQUENCE_START_TOKEN:
+	case YAML_FLOW_MAPPING_START_TOKEN:
+		return ++load->depth > DEPTH_MAX ? "lists and mappings are nested too deep here"
+						 : NULL;
+	case YAML_BLOCK_END_TOKEN:
+	case YAML_FLOW_SEQUENCE_END_TOKEN:
+	case YAML_FLOW_MAPPING_END_TOKEN:
+		load->depth -= load->depth > 0;
+		return NULL;
+	case YAML_ANCHOR_TOKEN:
+		return ++load->anchors > ANCHORS_MAX ? "there are too many anchors" : NULL;
+	case YAML_TAG_DIRECTIVE_TOKEN:
+		return "%TAG has no meaning here";
+	default:
+		return NULL;
+	}
+}
+
+/* Before a tree is made of it. What is not YAML is told when it is. */
+static int check_load(struct walk *w, yaml_parser_t *parser)
+{
+	struct option_place place = {w->path, 1};
+	struct load load = {0};
+	const char *why = NULL;
+	yaml_token_t token;
+	bool more = true;
+
+	while (more && !why && yaml_parser_scan(parser, &token)) {
+		why = too_much(&load, token.type);
+		place.line = (unsigned)token.start_mark.line + 1;
+		more = token.type != YAML_STREAM_END_TOKEN;
+		yaml_token_delete(&token);
+	}
+	return why ? option_fail(w->p, &place, NULL, "%s", why) : 0;
+}
+
+static int begin(struct walk *w, yaml_parser_t *parser, const char *bytes, size_t len)
+{
+	const struct option_place place = {w->path, 1};
+
+	if (!yaml_parser_initialize(parser))
+		return option_fail(w->p, &place, NULL, "out of memory");
+	yaml_parser_set_input_string(parser, (const unsigned char *)bytes, len);
+	return 0;
+}
+
+static bool is_light(struct walk *w, const char *bytes, size_t len)
+{
+	yaml_parser_t parser;
+	int err = begin(w, &parser, bytes, len);
+
+	if (err)
+		return false;
+	err = check_load(w, &parser);
+	yaml_parser_delete(&parser);
+	return !err;
+}
+
 static void parse(struct walk *w, const char *bytes, size_t len)
 {
 	struct option_place place = {w->path, 1};
 	yaml_parser_t parser;
 	int good;
 
-	if (!yaml_parser_initialize(&parser)) {
-		option_fail(w->p, &place, NULL, "out of memory");
+	if (!is_light(w, bytes, len) || begin(w, &parser, bytes, len))
 		return;
-	}
-	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, len);
 	good = yaml_parser_load(&parser, &w->document);
 	if (good) {
 		take_document(w);
@@ -383,7 +449,10 @@ int option_read_file(struct option_parsing *p, const char *path)
 	size_t len = 0;
 	int err = read_whole(p, path, &bytes, &len);
 
-	if (err)
+	if (err == -EFBIG)
+		option_fail(p, NULL, NULL, "cannot read --config %.512s: it is larger than 1 MiB",
+			path);
+	else if (err)
 		option_fail(p, NULL, NULL, "cannot read --config %.512s: %s", path, strerror(-err));
 	else
 		parse(&w, bytes, len);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "dnstap/message.h"
 #include "exchange/exchanges.h"
 #include "wire/streams.h"
 
@@ -63,7 +64,9 @@ const struct option_spec option_specs[OPTION_SPECS] = {
 	{"sample", 0, OPTION_NUMBER, FIELD(sample), .min = 1, .max = UINT32_MAX, .argument = "N",
 		.help = "one in N exchanges, query and response together"},
 	{"anonymise", 0, OPTION_LENGTHS, FIELD(anonymise_v4), .argument = "V4,V6",
-		.help = "keep so many bits of clients' addresses, as 24,48"},
+		.help = "keep so many bits of clients' addresses, as 24,48", .initial = "all",
+		.more = "The others become 0; 0,0 keeps nothing of them. Left out, addresses stay "
+			"as they are."},
 	{"identity", 0, OPTION_UTF8, FIELD(identity), .argument = "TEXT",
 		.help = "dnstap identity (empty: none)", .initial = "the host's name",
 		.line = "of dnstap; empty: none"},
@@ -207,6 +210,20 @@ void option_initial(const struct option_spec *s, char ret[static OPTIONS_INITIAL
 			choice_name(s->choices, *(const int *)field));
 }
 
+/* One of the words that it takes, from place 0; NULL behind the last. */
+static const char *value_name(const struct option_spec *s, size_t place)
+{
+	uint64_t rcode;
+
+	if (s->kind == OPTION_TYPES)
+		return place < MESSAGE_UPDATE_RESPONSE
+			       ? message_type_name((enum message_type)(place + 1))
+			       : NULL;
+	if (s->kind == OPTION_RCODES)
+		return option_rcode(place, &rcode);
+	return s->choices ? s->choices[place].name : NULL;
+}
+
 bool options_walk(size_t place, struct options_info *ret)
 {
 	const struct option_spec *s = place < OPTION_SPECS ? &option_specs[place] : NULL;
@@ -227,8 +244,9 @@ bool options_walk(size_t place, struct options_info *ret)
 		.in_file = !s->line_only,
 		.fixed = s->fixed,
 	};
-	for (size_t i = 0; s->choices && s->choices[i].name && i + 1 < OPTIONS_CHOICES_MAX; i++)
-		ret->choices[i] = s->choices[i].name;
+	for (size_t i = 0; i + 1 < OPTIONS_CHOICES_MAX; i++)
+		if (!(ret->choices[i] = value_name(s, i)))
+			break;
 	option_initial(s, ret->initial);
 	for (char *newline = ret->initial; (newline = strchr(newline, '\n'));)
 		*newline = ' ';

@@ -76,6 +76,9 @@ struct option_parsing {
 	size_t faults;
 };
 
+/* The response code's name at that place, from 0, and its number; NULL behind the last. */
+const char *option_rcode(size_t place, uint64_t *ret);
+
 /* NULL: there is none of that name. */
 const struct option_spec *option_find(const char *name);
 bool option_repeatable(const struct option_spec *spec);
@@ -99,6 +102,9 @@ int option_take_sink(struct option_parsing *p, const char *word, struct option_p
 
 /* What one option's default is, as text; "": none. */
 void option_initial(const struct option_spec *spec, char ret[static OPTIONS_INITIAL_MAX]);
+
+/* For --check-config: the files, folders and the user that are named must be there. */
+void option_check_host(struct option_parsing *p);
 
 /* A copy that options_free frees; NULL without memory. */
 const char *option_keep_text(struct options *options, const char *text);

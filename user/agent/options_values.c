@@ -67,6 +67,12 @@ static size_t *list_count(struct options *o, const struct option_spec *s)
 	return (size_t *)((char *)o + s->count);
 }
 
+/* What a fault begins with. */
+static const char *shown(const char *text)
+{
+	return *text ? text : "a value is missing";
+}
+
 /* Decimal digits with, for sizes, one of the suffixes K, M, G (powers of 1024). */
 static bool parse_number(const char *text, bool suffix, uint64_t *ret)
 {
@@ -100,7 +106,7 @@ static int parse_in_range(
 
 	if (!parse_number(text, size, ret) || *ret < s->min || *ret > s->max)
 		return option_fail_at(p, s, "%s: give a number from %" PRIu64 " to %" PRIu64 "%s",
-			text, s->min, s->max, size ? " (K, M and G may follow)" : "");
+			shown(text), s->min, s->max, size ? " (K, M and G may follow)" : "");
 	if (s->power_of_two && (*ret & (*ret - 1)))
 		return option_fail_at(p, s, "%s: give a power of two", text);
 	return 0;
@@ -125,7 +131,7 @@ static int set_flag(struct option_parsing *p, const struct option_spec *s, const
 	while (text && c->name && strcasecmp(c->name, text))
 		c++;
 	if (!c->name)
-		return option_fail_at(p, s, "%s: give yes or no", text);
+		return option_fail_at(p, s, "%s: give yes or no", shown(text));
 	*(bool *)field(p->options, s) = c->value;
 	return 0;
 }
@@ -142,11 +148,22 @@ static int set_choice(struct option_parsing *p, const struct option_spec *s, con
 		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
 			*names ? ", " : "", c->name);
 	}
-	return option_fail_at(p, s, "%s: give one of %s", text, names);
+	return option_fail_at(p, s, "%s: give one of %s", shown(text), names);
+}
+
+static bool has_control_character(const char *text)
+{
+	while (*text && (unsigned char)*text >= 0x20 && *text != 0x7f)
+		text++;
+	return *text;
 }
 
 static int set_text(struct option_parsing *p, const struct option_spec *s, const char *text)
 {
+	const bool sent = s->kind == OPTION_UTF8 || s->offset == offsetof(struct options, extra);
+
+	if (sent && has_control_character(text))
+		return option_fail_at(p, s, "%.40s: give a text without control characters", text);
 	if (s->kind == OPTION_UTF8 && !message_text_valid(text))
 		return option_fail_at(
 			p, s, "%.40s: give at most %d bytes of UTF-8", text, MESSAGE_TEXT_MAX);
@@ -181,7 +198,7 @@ static int set_endpoint(struct option_parsing *p, const struct option_spec *s, c
 		port > UINT16_MAX)
 		return option_fail_at(p, s,
 			"%s: give a port, or an address with one, as 127.0.0.1:9617 or [::1]:9617",
-			text);
+			shown(text));
 	*(const char **)field(p->options, s) = text;
 	return 0;
 }
@@ -195,11 +212,12 @@ static int set_lengths(struct option_parsing *p, const struct option_spec *s, co
 	if (comma && comma - text < (ptrdiff_t)sizeof(first))
 		memcpy(first, text, (size_t)(comma - text));
 	if (!comma || !parse_number(first, false, &v4) || !parse_number(comma + 1, false, &v6) ||
-		v4 > 32 || v6 > 128 || !v4 != !v6)
+		v4 > 32 || v6 > 128)
 		return option_fail_at(p, s,
-			"%s: give the bits that are kept, of IPv4 1 to 32 and of IPv6 1 to 128, as "
-			"24,48 (0,0: all)",
-			text);
+			"%s: give the bits that are kept, of IPv4 0 to 32 and of IPv6 0 to 128, as "
+			"24,48",
+			shown(text));
+	p->options->anonymise = true;
 	p->options->anonymise_v4 = (uint8_t)v4;
 	p->options->anonymise_v6 = (uint8_t)v6;
 	return 0;
@@ -293,7 +311,7 @@ static int add_prefix(struct option_parsing *p, const struct option_spec *s, con
 
 	if (!parse_prefix(text, &prefix))
 		return option_fail_at(
-			p, s, "%s: give an address, or a prefix as 192.0.2.0/24", text);
+			p, s, "%s: give an address, or a prefix as 192.0.2.0/24", shown(text));
 	if (clear_host_bits(&prefix)) {
 		inet_ntop(prefix.family == FAMILY_IPV4 ? AF_INET : AF_INET6, prefix.address,
 			address, sizeof(address));
@@ -311,7 +329,8 @@ static int add_name(struct option_parsing *p, const struct option_spec *s, const
 
 	if (!name_from_text(text, name))
 		return option_fail_at(p, s,
-			"%s: give a domain name, as example.com (not ASCII: as xn--...)", text);
+			"%s: give a domain name, as example.com (not ASCII: as xn--...)",
+			shown(text));
 	return add_text(p, s, text);
 }
 
@@ -326,25 +345,36 @@ static int add_type(struct option_parsing *p, const struct option_spec *s, const
 	return option_fail_at(p, s,
 		"%s: give AUTH, CLIENT, RESOLVER, FORWARDER, STUB, TOOL or UPDATE with _QUERY or "
 		"_RESPONSE",
-		text);
+		shown(text));
 }
 
-/* IANA's registry; BADSIG is BADVERS's number too. */
-static bool parse_rcode(const char *text, uint64_t *ret)
+const char *option_rcode(size_t place, uint64_t *ret)
 {
+	/* IANA's registry; BADSIG is BADVERS's number too */
 	static const struct option_choice extended[] = {{"DSOTYPENI", 11}, {"BADVERS", 16},
 		{"BADSIG", 16}, {"BADKEY", 17}, {"BADTIME", 18}, {"BADMODE", 19}, {"BADNAME", 20},
-		{"BADALG", 21}, {"BADTRUNC", 22}, {"BADCOOKIE", 23}, {0}};
+		{"BADALG", 21}, {"BADTRUNC", 22}, {"BADCOOKIE", 23}};
+	size_t plain = 0;
+
+	while (names_rcode((uint8_t)plain))
+		plain++;
+	*ret = place;
+	if (place < plain)
+		return names_rcode((uint8_t)place);
+	place -= plain;
+	if (place >= sizeof(extended) / sizeof(extended[0]))
+		return NULL;
+	*ret = (uint64_t)extended[place].value;
+	return extended[place].name;
+}
+
+static bool parse_rcode(const char *text, uint64_t *ret)
+{
 	const char *name;
 
-	for (*ret = 0; (name = names_rcode((uint8_t)*ret)); ++*ret)
+	for (size_t i = 0; (name = option_rcode(i, ret)); i++)
 		if (!strcasecmp(name, text))
 			return true;
-	for (const struct option_choice *c = extended; c->name; c++) {
-		*ret = (uint64_t)c->value;
-		if (!strcasecmp(c->name, text))
-			return true;
-	}
 	return parse_number(text, false, ret) && *ret < OPTIONS_RCODES;
 }
 
@@ -354,11 +384,19 @@ static int add_rcode(struct option_parsing *p, const struct option_spec *s, cons
 
 	if (!parse_rcode(text, &rcode))
 		return option_fail_at(p, s,
-			"%s: give a response code, as NXDOMAIN, or its number from 0 to %d", text,
-			OPTIONS_RCODES - 1);
+			"%s: give a response code, as NXDOMAIN, or its number from 0 to %d",
+			shown(text), OPTIONS_RCODES - 1);
 	p->options->rcodes.bits[rcode / 8] |= (uint8_t)(1U << rcode % 8);
 	p->options->rcodes.any_given = true;
 	return 0;
+}
+
+static int add_netns(struct option_parsing *p, const struct option_spec *s, const char *text)
+{
+	if (strchr(text, '/'))
+		return option_fail_at(p, s,
+			"%.100s: give all, a process's number, or a name without its path", text);
+	return add_text(p, s, text);
 }
 
 /* Forgets what a file said of what may be repeated. */
@@ -388,7 +426,7 @@ int option_set(struct option_parsing *p, const struct option_spec *s, const char
 		[OPTION_INTERFACES] = add_interface,
 		[OPTION_PORTS] = add_port,
 		[OPTION_PREFIXES] = add_prefix,
-		[OPTION_TEXTS] = add_text,
+		[OPTION_TEXTS] = add_netns,
 		[OPTION_NAMES] = add_name,
 		[OPTION_TYPES] = add_type,
 		[OPTION_RCODES] = add_rcode,

@@ -8,6 +8,7 @@
 
 #include "agent/run.h"
 #include "base/log.h"
+#include "sink/tls_settings.h"
 
 enum { STAMP_MAX = 80 };
 
@@ -45,22 +46,18 @@ static void write_stamp(
 			(intmax_t)status.st_size);
 }
 
-static char *tls_settings(struct run *run, const struct options *o, const struct sink_url *url)
+static char *tls_settings_text(struct run *run, const struct options *o, const struct sink_url *url)
 {
-	const struct sink_settings *s = &url->settings;
-	const char *ca = sink_setting(s, s->tls_ca, o->tls.ca);
-	const char *cert = sink_setting(s, s->tls_cert, o->tls.cert);
-	const char *key = sink_setting(s, s->tls_key, s->tls_cert ? NULL : o->tls.key);
-	bool verify = s->tls_verify ? s->tls_verify == SINK_YES : !o->tls.no_verify;
+	const struct tls_settings s = tls_settings_of(&url->settings, &o->tls);
 	char stamps[3][STAMP_MAX], *text;
 
 	if (url->kind != SINK_TLS)
 		return strdup("");
-	write_stamp(run_files(run), ca, stamps[0]);
-	write_stamp(run_files(run), cert, stamps[1]);
-	write_stamp(run_files(run), key, stamps[2]);
-	if (asprintf(&text, "%d\n%s %s\n%s %s\n%s %s", verify, ca ? ca : "", stamps[0],
-		    cert ? cert : "", stamps[1], key ? key : "", stamps[2]) < 0)
+	write_stamp(run_files(run), s.ca, stamps[0]);
+	write_stamp(run_files(run), s.cert, stamps[1]);
+	write_stamp(run_files(run), s.key, stamps[2]);
+	if (asprintf(&text, "%d\n%s %s\n%s %s\n%s %s", s.verify, s.ca ? s.ca : "", stamps[0],
+		    s.cert ? s.cert : "", stamps[1], s.key ? s.key : "", stamps[2]) < 0)
 		return NULL;
 	return text;
 }
@@ -71,7 +68,7 @@ static char *settings_of(struct run *run, const struct options *o, const struct 
 	const struct sink_settings *s = &url->settings;
 	const char *spool = is_socket(url) ? sink_setting(s, s->spool, o->spool) : NULL;
 	uint64_t spool_size = s->spool_size ? s->spool_size : o->spool_size;
-	char *tls = tls_settings(run, o, url), *text = NULL;
+	char *tls = tls_settings_text(run, o, url), *text = NULL;
 
 	if (!tls || asprintf(&text, "%s\n%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d\n%s",
 			    spool ? spool : "", s->queue_size ? s->queue_size : o->queue_size,
@@ -102,6 +99,7 @@ int outlets_open(struct run *run)
 		struct outlet *known = &run->outlets.known[i];
 		int err;
 
+		known->place.sink = (uint32_t)i;
 		known->settings = settings_of(run, o, &o->sinks[i]);
 		err = open_one(run, o, &o->sinks[i], known->settings, &run->sinks[i], error);
 		if (err) {
@@ -197,33 +195,43 @@ static bool may_replace(const struct sink_url *url, const char *was, const char 
 	return !len || len != strcspn(now, "\n") || strncmp(was, now, len);
 }
 
-static int plan_one(struct run *run, const struct options *next, const struct sink_url *url,
+/* The running sink at that place stays; with its older settings where others cannot be had. */
+static bool plan_to_stay(
+	struct run *run, const struct sink_url *url, struct outlets_plan *plan, size_t at)
+{
+	const struct outlet *was = &run->outlets.known[at];
+	size_t n = plan->count;
+	struct outlet *known = &plan->known[n], now = *known;
+	bool same = !strcmp(was->settings, now.settings);
+
+	if (!same && may_replace(url, was->settings, now.settings))
+		return false;
+	if (!same)
+		log_warn("takes effect at the next start: sinks: %s", url->text);
+	free(now.settings);
+	*known = *was;
+	if (same)
+		known->place = now.place;
+	plan->stays[n] = true;
+	plan->sinks[n] = run->sinks[at];
+	plan->was_full[n] = sink_url(run->sinks[at])->full;
+	plan->count++;
+	return true;
+}
+
+static int plan_one(struct run *run, const struct outlets_change *change, size_t place,
 	struct outlets_plan *plan, char error[static OPTIONS_ERROR_MAX])
 {
-	const struct ledger *ledger = pipeline_ledger(run->pipeline);
+	const struct options *next = change->next;
+	const struct sink_url *url = &next->sinks[place];
 	size_t n = plan->count;
 	struct outlet *known = &plan->known[n];
 	int at = find_place(run, url), err;
-	const char *was = at < 0 ? NULL : run->outlets.known[at].settings;
 
+	known->place = (struct opener_place){.reading = change->reading, .sink = (uint32_t)place};
 	known->settings = settings_of(run, next, url);
-	if (was && known->settings) {
-		bool same = !strcmp(was, known->settings);
-
-		plan->stays[n] = same || !may_replace(url, was, known->settings);
-		if (plan->stays[n] && !same)
-			log_warn("takes effect at the next start: sinks: %s", url->text);
-	}
-	if (plan->stays[n]) {
-		free(known->settings);
-		*known = run->outlets.known[at];
-		plan->sinks[n] = run->sinks[at];
-		plan->was_full[n] = sink_url(run->sinks[at])->full;
-		plan->count++;
+	if (at >= 0 && known->settings && plan_to_stay(run, url, plan, (size_t)at))
 		return 0;
-	}
-	known->frames = ledger->frames;
-	known->oversize = ledger->frame_oversize;
 	err = open_one(run, next, url, known->settings, &plan->sinks[n], error);
 	if (err)
 		free(known->settings);
@@ -232,14 +240,18 @@ static int plan_one(struct run *run, const struct options *next, const struct si
 	return err;
 }
 
-int outlets_plan(struct run *run, const struct options *next, struct outlets_plan *ret,
+int outlets_plan(struct run *run, const struct outlets_change *change, struct outlets_plan *ret,
 	char error[static OPTIONS_ERROR_MAX])
 {
 	int err = 0;
 
 	*ret = (struct outlets_plan){.count = 0};
-	for (size_t i = 0; i < next->sink_count && !err; i++)
-		err = plan_one(run, next, &next->sinks[i], ret, error);
+	ret->reading = change->reading;
+	for (size_t i = 0; i < change->next->sink_count && !err; i++) {
+		if (i)
+			change->between(change->arg);
+		err = plan_one(run, change, i, ret, error);
+	}
 	if (err)
 		outlets_forget(ret);
 	return err;
@@ -262,6 +274,19 @@ static bool is_planned(const struct outlets_plan *plan, const struct sink *sink)
 		if (plan->sinks[i] == sink)
 			return true;
 	return false;
+}
+
+/* The opener keeps of older options what the sinks that stay were opened with. */
+static void tell_opener(struct run *run, const struct outlets_plan *plan)
+{
+	struct opener_place kept[OPTIONS_SINKS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->known[i].place.reading != plan->reading)
+			kept[count++] = plan->known[i].place;
+	if (run->opener)
+		opener_commit(run->opener, kept, count);
 }
 
 void outlets_commit(struct run *run, struct outlets_plan *plan)
@@ -287,8 +312,13 @@ void outlets_commit(struct run *run, struct outlets_plan *plan)
 		run->sinks[i] = plan->sinks[i];
 		t->known[i] = plan->known[i];
 		stay += plan->stays[i];
+		if (plan->stays[i])
+			continue;
+		t->known[i].frames = ledger->frames;
+		t->known[i].oversize = ledger->frame_oversize;
 	}
 	run->sink_count = plan->count;
+	tell_opener(run, plan);
 	log_info("reloaded %s: sinks: %zu stay, %zu opened, %zu being ended", run->options->config,
 		stay, plan->count - stay, end);
 }

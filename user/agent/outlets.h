@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/opener_protocol.h"
 #include "agent/options.h"
 #include "agent/summary.h"
 #include "sink/sink.h"
@@ -29,6 +30,7 @@ enum {
 /* What is known of a sink beside itself. */
 struct outlet {
 	char *settings; /* all that would make it another sink; its spool in the first line */
+	struct opener_place place; /* where they stand */
 	uint64_t frames, oversize; /* the ledger's when it began; when it ended, since then */
 };
 
@@ -57,6 +59,14 @@ void outlets_free(struct run *run);
 /* Every sink there is and was. Texts are valid until the next call that changes something. */
 size_t outlets_rows(struct run *run, struct summary_sink ret[static OUTLETS_ROWS_MAX]);
 
+/* What a reload asks for. */
+struct outlets_change {
+	const struct options *next;
+	uint32_t reading;           /* the opener's number of these options */
+	void (*between)(void *arg); /* called between two sinks: opening one may take its time */
+	void *arg;
+};
+
 /* What a reload will do. */
 struct outlets_plan {
 	struct sink *sinks[OPTIONS_SINKS_MAX];
@@ -64,17 +74,21 @@ struct outlets_plan {
 	bool stays[OPTIONS_SINKS_MAX];
 	bool was_full[OPTIONS_SINKS_MAX]; /* of those that stay */
 	size_t count;
+	uint32_t reading;
 };
 
 /*
  * Opens what these options have and the run has not. Nothing has changed yet. 0, or -errno and
  * error holds one line. Only while nothing is ending.
  */
-int outlets_plan(struct run *run, const struct options *next, struct outlets_plan *ret,
+int outlets_plan(struct run *run, const struct outlets_change *change, struct outlets_plan *ret,
 	char error[static OPTIONS_ERROR_MAX]);
 /* Closes again what was opened. */
 void outlets_forget(struct outlets_plan *plan);
-/* From now on the plan's sinks; the pipeline has them already. The others begin to end. */
+/*
+ * From now on the plan's sinks; the pipeline has them already, and not had a packet since. The
+ * opener is told. The others begin to end.
+ */
 void outlets_commit(struct run *run, struct outlets_plan *plan);
 /* Takes what has ended out; false while something is still ending. */
 bool outlets_reap(struct run *run);

@@ -103,6 +103,9 @@ int pipeline_replace(
 		snprintf(error, FILTER_ERROR_MAX, "out of memory");
 		return fail(p, emit, roles, -ENOMEM);
 	}
+	/* those that wait may have been cut in the kernel: nobody wanted their bytes */
+	if (!emit_wants_bytes(p->emit) && emit_wants_bytes(emit))
+		pipeline_let_go(p);
 	if (filter_replace(p->filter, next, error))
 		return fail(p, emit, roles, -EINVAL);
 	intake_set_ports(p->intake, next->ports, next->port_count);

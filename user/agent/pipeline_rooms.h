@@ -34,6 +34,8 @@ struct pipeline {
 	uint8_t zone[DNS_NAME_MAX];
 };
 
+/* Emits the responses that wait for their queries. */
+void pipeline_let_go(struct pipeline *p);
 /* Of the intake; arg is the pipeline. */
 void pipeline_on_message(void *arg, const struct intake_message *message);
 void pipeline_on_connection_end(void *arg, const struct flow *flow);

@@ -33,7 +33,8 @@ static void tell_fixed(void *arg, const char *name)
 	log_warn("takes effect at the next start: %s", name);
 }
 
-static int parse(struct reload *r, struct options *next, char error[static OPTIONS_ERROR_MAX])
+static int parse(struct reload *r, struct options *next, uint32_t *ret_reading,
+	char error[static OPTIONS_ERROR_MAX])
 {
 	const struct options_source source = {
 		.argc = r->source->argc,
@@ -50,7 +51,7 @@ static int parse(struct reload *r, struct options *next, char error[static OPTIO
 		return -ENOMEM;
 	}
 	/* It reads the file for itself: what it opens is not for this process to say. */
-	err = r->run->opener ? opener_reload(r->run->opener) : 0;
+	err = r->run->opener ? opener_reload(r->run->opener, ret_reading) : 0;
 	if (err)
 		snprintf(error, OPTIONS_ERROR_MAX,
 			"the file changed while it was read, or cannot be read again: %s",
@@ -84,13 +85,12 @@ static int exchange(struct reload *r, struct options *next, struct outlets_plan 
 	pipeline.sinks = plan->sinks;
 	pipeline.sink_count = plan->count;
 	pipeline.extra = extra;
-	early_replace(r->loader, r->options, next);
 	err = pipeline_replace(run->pipeline, &pipeline, error);
 	if (err) {
 		extra_free(extra);
-		early_replace(r->loader, next, r->options);
 		return err;
 	}
+	early_replace(r->loader, r->options, next);
 	extra_free(run->extra);
 	run->extra = extra;
 	return 0;
@@ -110,20 +110,21 @@ static void restore_full(const struct outlets_plan *plan)
 }
 
 /* next gets what is to be freed of the options before. */
-static int replace(struct reload *r, struct options *next, char error[static OPTIONS_ERROR_MAX])
+static int replace(struct reload *r, struct options *next, uint32_t reading,
+	char error[static OPTIONS_ERROR_MAX])
 {
+	const struct outlets_change change = {
+		.next = next, .reading = reading, .between = r->drain, .arg = r->drain_arg};
 	struct options_text *text = r->options->text;
 	struct outlets_plan plan;
-	int err = parse(r, next, error);
+	int err = check_ledger(r, next->ledger, error);
 
-	if (!err)
-		err = check_ledger(r, next->ledger, error);
 	if (err)
 		return err;
 	/* What came before is judged, cut and sent as it was asked for then. */
 	early_unclamp(r->loader, next);
 	r->drain(r->drain_arg);
-	err = outlets_plan(r->run, next, &plan, error);
+	err = outlets_plan(r->run, &change, &plan, error);
 	if (err)
 		return err;
 	set_full(&plan, next);
@@ -136,7 +137,30 @@ static int replace(struct reload *r, struct options *next, char error[static OPT
 	*r->options = *next;
 	next->text = text;
 	outlets_commit(r->run, &plan);
+	r->keeps_before = r->run->opener;
 	return 0;
+}
+
+/* What the opener has read is decided about, whatever becomes of it. */
+static int reload(struct reload *r, struct options *next, char error[static OPTIONS_ERROR_MAX])
+{
+	uint32_t reading = 0;
+	int err = parse(r, next, &reading, error);
+
+	if (err)
+		return err;
+	err = replace(r, next, reading, error);
+	if (err && r->run->opener)
+		opener_abort(r->run->opener);
+	return err;
+}
+
+/* Once nothing of it is ending. */
+static void forget_before(struct reload *r)
+{
+	if (r->keeps_before)
+		opener_forget(r->run->opener);
+	r->keeps_before = false;
 }
 
 bool reload_step(struct reload *r)
@@ -145,11 +169,14 @@ bool reload_step(struct reload *r)
 	char error[OPTIONS_ERROR_MAX] = "out of memory";
 	int err;
 
-	if (!outlets_reap(r->run) || !r->asked)
+	if (!outlets_reap(r->run))
+		return false;
+	forget_before(r);
+	if (!r->asked)
 		return false;
 	r->asked = false;
 	next = calloc(1, sizeof(*next));
-	err = next ? replace(r, next, error) : -ENOMEM;
+	err = next ? reload(r, next, error) : -ENOMEM;
 	if (err)
 		log_error("nothing is changed: %s", error);
 	if (next)
@@ -157,5 +184,7 @@ bool reload_step(struct reload *r)
 	free(next);
 	r->done += !err;
 	r->failed += err != 0;
+	if (outlets_reap(r->run))
+		forget_before(r);
 	return !err;
 }

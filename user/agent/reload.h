@@ -5,6 +5,8 @@
  *
  * First all that can fail is done beside what runs (the file parsed, new sinks opened, the opener's
  * list of what it may open, encoders and filters made), then all is exchanged between two packets.
+ * Opening a sink takes the packet loop's time: a spool is read, TLS files are loaded, the opener is
+ * asked. So what came in meanwhile is taken out of the rings between each two of them.
  * Sinks that stay are not touched. Those that are taken out end in their own time, and until they
  * have, another reload waits: it may name their places again. What cannot change while the tap runs
  * is told in one line each and stays.
@@ -31,6 +33,7 @@ struct reload {
 	void (*drain)(void *arg); /* takes all that was recorded until now into the pipeline */
 	void *drain_arg;
 	bool asked;
+	bool keeps_before;     /* the opener: for what is ending */
 	uint64_t done, failed; /* how often */
 };
 

@@ -204,7 +204,7 @@ static void stop_orphaned(struct run *run, const struct signalfd_siginfo *info)
 	log_error("the opener has ended (%s %d): stopping",
 		info->ssi_code == CLD_EXITED ? "status" : "signal", info->ssi_status);
 	run->orphaned = true;
-	raise(SIGTERM);
+	kill(getpid(), SIGTERM); /* for all threads: raise would be for this one alone */
 }
 
 int run_take_signal(struct run *run)
@@ -236,11 +236,10 @@ bool run_sinks_gone(const struct run *run)
 	return true;
 }
 
-/* A reader that closes its pipe has had enough; a file that cannot be written is a failure. */
 static bool sinks_broken(const struct run *run)
 {
 	for (size_t i = 0; i < run->sink_count; i++)
-		if (sink_failed(run->sinks[i]) && sink_url(run->sinks[i])->kind != SINK_LINES)
+		if (sink_broken(run->sinks[i]))
 			return true;
 	return false;
 }
@@ -259,7 +258,7 @@ static struct summary summary_of(
 	};
 }
 
-void run_report(struct run *run, bool final)
+int run_report(struct run *run, bool final)
 {
 	struct summary_sink rows[OUTLETS_ROWS_MAX];
 	struct summary summary = summary_of(run, final, rows);
@@ -267,23 +266,26 @@ void run_report(struct run *run, bool final)
 
 	summary_text(&summary, stderr);
 	if (!run->options->ledger)
-		return;
+		return 0;
 	err = summary_json_file(&summary, run_files(run), run->options->ledger);
 	if (err)
 		log_error(
 			"cannot write the ledger to %s: %s", run->options->ledger, strerror(-err));
+	return err;
 }
 
 int run_finish(struct run *run, int status)
 {
 	struct summary_sink rows[OUTLETS_ROWS_MAX];
 	struct summary summary;
+	int err;
 
 	pipeline_drain(run->pipeline);
 	outlets_stop(run);
 	summary = summary_of(run, true, rows);
-	run_report(run, true);
-	if (run->orphaned || sinks_broken(run) || (run->options->read && summary_lost(&summary)))
+	err = run_report(run, true);
+	if (err || run->orphaned || sinks_broken(run) ||
+		(run->options->read && summary_lost(&summary)))
 		return EXIT_RUNTIME;
 	return status;
 }

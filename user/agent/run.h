@@ -79,8 +79,8 @@ int run_add_local(struct run *run);
 
 /* Stops the sinks and tells the ledger; status is that of the run so far. */
 int run_finish(struct run *run, int status);
-/* The ledger so far, to standard error and to --ledger. */
-void run_report(struct run *run, bool final);
+/* The ledger so far, to standard error and to --ledger. 0, or -errno after a line was logged. */
+int run_report(struct run *run, bool final);
 
 /* True once SIGINT or SIGTERM came; it stays true, and a replay's sinks wait no more. */
 bool run_stopped(const struct run *run);

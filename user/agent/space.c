@@ -238,6 +238,8 @@ static int attach_wanted(
 		if (!interface->up)
 			log_warn("interface %s is down", interface->name);
 		err = attach(space, s, interface);
+		if (err == -ETIMEDOUT)
+			return err; /* of the opener, which will be asked again */
 		if (err && err != -ENODEV)
 			log_error("cannot watch interface %s: %s%s", interface->name,
 				strerror(-err), hint(err));
@@ -379,6 +381,8 @@ int space_look(struct space *space, const struct space_shared *s, bool first)
 	err = attach_wanted(space, s, first, &changed);
 	if (what & INTERFACES_LINKS)
 		check_bypass(space);
+	if (err == -ETIMEDOUT)
+		space->again_at = clock_monotonic() + SPACE_AGAIN_NS;
 	if (first && !space->entry.id)
 		return check_first(space, s->options, err);
 	return changed || what & INTERFACES_LOCAL;

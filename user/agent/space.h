@@ -27,6 +27,8 @@
 enum { SPACE_LOOKS = 4 };
 /* An XDP program may be there before the sockets it serves: how long until they are looked for. */
 #define SPACE_XDP_AGAIN_NS (10 * NS_PER_SECOND)
+/* After the opener did not answer in time. */
+#define SPACE_AGAIN_NS (NS_PER_SECOND / 4)
 
 /* A socket on an interface. */
 struct tap {

@@ -289,13 +289,19 @@ int summary_check_file(const struct sink_files *files, const char *path)
 static int write_and_close(const struct summary *r, int fd)
 {
 	FILE *to = fdopen(fd, "w");
+	bool failed;
 
 	if (!to) {
 		close(fd);
 		return -ENOMEM;
 	}
+	errno = 0;
 	write_json(r, to);
-	return (ferror(to) | fclose(to)) ? -EIO : 0;
+	failed = ferror(to);
+	failed |= fclose(to) != 0;
+	if (!failed)
+		return 0;
+	return errno ? -errno : -EIO;
 }
 
 int summary_json_file(const struct summary *r, const struct sink_files *files, const char *path)

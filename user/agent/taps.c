@@ -106,8 +106,9 @@ static struct space *find_space(const struct taps *t, uint64_t id)
 /* One line for all that cannot be entered, until one can: each scan tries all of them again. */
 static void tell_refused(struct taps *t, const struct netns_entry *entry, int err)
 {
-	if (err == -ENOENT || t->refused_told)
-		return; /* it may be gone already */
+	/* It may be gone already; the opener's silence is told elsewhere. */
+	if (err == -ENOENT || err == -ETIMEDOUT || t->refused_told)
+		return;
 	t->refused_told = true;
 	if (err == -ENOSPC)
 		log_warn("more than %d network namespaces: %s and others are not watched; name "
@@ -166,6 +167,10 @@ static void begin_scan(struct taps *t)
 	int count = source->list(source->arg, t->found, NETNS_MAX);
 
 	t->scan_at = clock_monotonic() + TAPS_SCAN_S * NS_PER_SECOND;
+	if (count == -ETIMEDOUT) { /* of many processes the list takes longer, and is had then */
+		t->scan_at = clock_monotonic() + SPACE_AGAIN_NS;
+		return;
+	}
 	if (count < 0) {
 		log_warn("cannot list the network namespaces: %s", strerror(-count));
 		return;

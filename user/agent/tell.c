@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,6 +15,24 @@
 const char *tell_ring(const struct loader *loader)
 {
 	return rings_name(loader_ring_kind(loader));
+}
+
+/* A service has nobody beside it. */
+static bool at_a_terminal(const struct options *o)
+{
+	for (size_t i = 0; i < o->sink_count; i++)
+		if (o->sinks[i].kind == SINK_LINES && isatty(STDOUT_FILENO))
+			return true;
+	return isatty(STDERR_FILENO);
+}
+
+static void tell_how_to_try(const struct options *o)
+{
+	if (o->ports[0] == OPTIONS_PORT_DEFAULT)
+		log_info("try in another terminal: getent ahosts example.com "
+			 "(or: dig @127.0.0.1 example.com)");
+	else
+		log_info("try in another terminal: dig -p %u @127.0.0.1 example.com", o->ports[0]);
 }
 
 void tell_hello(struct tell *t)
@@ -31,11 +50,8 @@ void tell_hello(struct tell *t)
 	if (t->others)
 		log_info("other network namespaces (containers, pods) are not watched: --netns "
 			 "all watches them too");
-	if (o->ports[0] == OPTIONS_PORT_DEFAULT)
-		log_info("try in another terminal: getent ahosts example.com "
-			 "(or: dig @127.0.0.1 example.com)");
-	else
-		log_info("try in another terminal: dig -p %u @127.0.0.1 example.com", o->ports[0]);
+	if (at_a_terminal(o))
+		tell_how_to_try(o);
 	t->silence_ends = clock_monotonic() + SILENCE_NS;
 }
 

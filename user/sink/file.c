@@ -3,7 +3,8 @@
  * The transport into a file. A regular file is created or emptied at start and stays open; what
  * a full disk took of a frame is cut off again, so the file is whole up to its last frame at any
  * time. A FIFO is opened when it has a reader, and again when it has one again: like a socket it
- * is never cut. Devices (/dev/null) are written to as they are.
+ * is never cut. Devices (/dev/null) are written to as they are. After a log rotation the file is
+ * made, or taken over while it is empty; one that has something in it is never emptied then.
  *
  * A name with '%' is one for strftime(3), in local time; with it, or with rotation, there are many
  * files. None of them is ever opened on top of another: a name that is taken gets .1, .2, ...
@@ -31,7 +32,8 @@ struct file_transport {
 	mode_t type;               /* S_IFREG, S_IFIFO, ... */
 	bool many;                 /* each file has a new name */
 	uint64_t rotate_size, rotate_interval;
-	uint64_t size; /* bytes in what is open */
+	uint64_t size;     /* bytes in what is open */
+	uint64_t again_at; /* monotonic ns: whether it was moved could not be seen; 0: it could */
 };
 
 /* O_NONBLOCK: a FIFO without a reader is refused with ENXIO and does not hang. */
@@ -91,11 +93,16 @@ static int reopen(struct file_transport *f)
 		f->base.why = "it has been replaced";
 		return -EINVAL;
 	}
+	if (f->type == S_IFREG && status.st_size) {
+		close(fd);
+		f->base.why = "there is another file in its place, which is not empty";
+		return -EEXIST;
+	}
 	f->base.fd = fd;
 	return 0;
 }
 
-/* A regular file starts anew: what a try that failed has left of the START is no stream. */
+/* A regular file starts anew, at the start of the tap: reopen finds only empty ones. */
 static int file_open(struct transport *t, struct wait *wait)
 {
 	struct file_transport *f = (struct file_transport *)t;
@@ -111,16 +118,25 @@ static int file_open(struct transport *t, struct wait *wait)
 	return rc;
 }
 
-/* The file that is open has been moved away or removed, as a log rotation does. */
-static bool moved(const struct file_transport *f)
+/*
+ * The file that is open has been moved away or removed, as a log rotation does. Where nobody can
+ * say (the opener does not answer) it has not, and the first batch a second later asks again.
+ */
+static bool moved(struct file_transport *f)
 {
 	const char *name = f->many ? f->name : f->path;
 	struct stat open_one, named;
+	int rc;
 
+	f->again_at = 0;
 	if (fstat(f->base.fd, &open_one))
 		return false;
-	return f->files->status(f->files->arg, name, &named) || named.st_dev != open_one.st_dev ||
-	       named.st_ino != open_one.st_ino;
+	rc = f->files->status(f->files->arg, name, &named);
+	if (rc && rc != -ENOENT)
+		f->again_at = clock_monotonic() + NS_PER_SECOND;
+	if (rc)
+		return rc == -ENOENT;
+	return named.st_dev != open_one.st_dev || named.st_ino != open_one.st_ino;
 }
 
 /* A file that stays under its name is not opened again: that would empty it. */
@@ -133,6 +149,7 @@ static bool file_due(struct transport *t, bool again, bool empty)
 		set_due(f);
 	if (f->type != S_IFREG)
 		return false;
+	again |= f->again_at && clock_monotonic() >= f->again_at;
 	if (again && moved(f))
 		return true;
 	return !empty &&
@@ -233,11 +250,12 @@ static bool is_special(const struct file_transport *f)
 }
 
 /* Opens the file and sees what it is. */
-static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
+static int file_begin(struct file_transport *f, bool special, char *hint, size_t hint_size)
 {
 	struct stat status;
 
-	f->base.fd = f->many ? open_next(f) : open_file(f, f->path, O_CREAT | O_TRUNC);
+	f->base.fd =
+		f->many ? open_next(f) : open_file(f, f->path, special ? 0 : O_CREAT | O_TRUNC);
 	if (f->base.fd < 0) {
 		int rc = f->base.fd;
 
@@ -252,6 +270,8 @@ static int file_begin(struct file_transport *f, char *hint, size_t hint_size)
 	} else if (fstat(f->base.fd, &status)) {
 		return -errno;
 	}
+	if (special && S_ISREG(status.st_mode))
+		return -EEXIST; /* it came this moment */
 	f->type = status.st_mode & S_IFMT;
 	f->base.patient = f->type != S_IFREG;
 	f->base.remote = f->type == S_IFIFO;
@@ -264,6 +284,7 @@ int file_transport_new(const struct sink_url *url, const struct sink_options *op
 	const struct sink_settings *s = &url->settings;
 	struct file_transport *f;
 	struct transport *t;
+	bool special;
 	int rc = file_new(&t);
 
 	if (rc)
@@ -273,11 +294,12 @@ int file_transport_new(const struct sink_url *url, const struct sink_options *op
 	memcpy(f->path, url->target, strnlen(url->target, sizeof(f->path) - 1));
 	f->rotate_size = s->rotate_size;
 	f->rotate_interval = s->rotate_interval;
-	f->many = (strchr(f->path, '%') || s->rotate_size || s->rotate_interval) && !is_special(f);
+	special = is_special(f);
+	f->many = (strchr(f->path, '%') || s->rotate_size || s->rotate_interval) && !special;
 	if (f->many)
 		t->name = f->name;
 	tzset(); /* localtime_r need not */
-	rc = file_begin(f, hint, hint_size);
+	rc = file_begin(f, special, hint, hint_size);
 	if (rc) {
 		transport_free(t);
 		return rc;

@@ -160,7 +160,8 @@ void report_unfinished(struct report *r, int error, uint64_t frames)
 		r->name, text_of(error, NULL), frames, fate(r));
 }
 
-void report_failed(struct report *r, int error)
+void report_failed(struct report *r, int error, const char *why)
 {
-	log_error("sink %s: cannot be written any more: %s", r->name, strerror(-error));
+	log_error("sink %s: cannot be written any more: %s", r->name,
+		why ? why : strerror(-error));
 }

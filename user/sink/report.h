@@ -56,6 +56,6 @@ void report_given_up(struct report *report, uint64_t frames);
 void report_finished(struct report *report, const char *name, uint64_t frames);
 /* At the end: without FINISH, or the file could not be closed whole. */
 void report_unfinished(struct report *report, int error, uint64_t frames);
-void report_failed(struct report *report, int error);
+void report_failed(struct report *report, int error, const char *why);
 
 #endif

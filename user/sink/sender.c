@@ -33,7 +33,8 @@ struct sender {
 	pthread_mutex_t lock; /* for counts */
 	struct sender_counts counts;
 	const _Atomic uint64_t *lost_queue_full;
-	atomic_bool failed, reopen; /* the latter: asked for */
+	atomic_int error;   /* why it can never send again, -errno; 0: it can */
+	atomic_bool reopen; /* asked for */
 	int failure_fd;
 	pthread_t thread;
 	bool running;
@@ -100,10 +101,10 @@ static void give_up(struct sender *s, int error)
 {
 	const uint64_t one = 1;
 
-	atomic_store_explicit(&s->failed, true, memory_order_release);
+	atomic_store_explicit(&s->error, error, memory_order_release);
 	/* a closed pipe is how lines end (head, a pager), not an accident */
 	if (s->transport->framed || error != -EPIPE)
-		report_failed(&s->report, error);
+		report_failed(&s->report, error, s->transport->why);
 	if (s->failure_fd >= 0 && write(s->failure_fd, &one, sizeof(one)) < 0)
 		log_error(
 			"sink %s: its failure cannot be told: %s", s->report.name, strerror(errno));
@@ -355,7 +356,7 @@ static bool step(struct sender *s)
 		&s->report, atomic_load_explicit(s->lost_queue_full, memory_order_relaxed));
 	if (s->spool)
 		move_to_spool(s);
-	if (sender_failed(s)) {
+	if (sender_error(s)) {
 		discard_queue(s);
 		if (!ending)
 			sleep_on_queue(s, -1, 0, WAIT_FOREVER);
@@ -493,7 +494,7 @@ void sender_read_counts(struct sender *s, struct sender_counts *ret)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool sender_failed(const struct sender *s)
+int sender_error(const struct sender *s)
 {
-	return atomic_load_explicit(&s->failed, memory_order_acquire);
+	return atomic_load_explicit(&s->error, memory_order_acquire);
 }

@@ -61,7 +61,7 @@ void sender_free(struct sender *sender);
 
 /* All as they were at one moment. Any thread. */
 void sender_read_counts(struct sender *sender, struct sender_counts *ret);
-/* True when it can never send again; it goes on emptying the queue. */
-bool sender_failed(const struct sender *sender);
+/* Why it can never send again, -errno; 0: it can. It goes on emptying the queue. */
+int sender_error(const struct sender *sender);
 
 #endif

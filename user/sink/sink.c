@@ -228,5 +228,17 @@ bool sink_connected(const struct sink *sink)
 
 bool sink_failed(const struct sink *sink)
 {
-	return sender_failed(sink->sender);
+	return sender_error(sink->sender) != 0;
+}
+
+bool sink_broken(const struct sink *sink)
+{
+	const struct transport *t = sink->transport;
+	const int error = sender_error(sink->sender);
+	struct sender_counts c;
+
+	if (error)
+		return t->framed || error != -EPIPE;
+	sender_read_counts(sink->sender, &c);
+	return t->framed && !t->remote && (c.lost_undelivered || c.unconfirmed);
 }

@@ -154,5 +154,10 @@ const struct sink_url *sink_url(const struct sink *sink);
 bool sink_connected(const struct sink *sink);
 /* True when the sink can never work again: its file failed or its pipe was closed. */
 bool sink_failed(const struct sink *sink);
+/*
+ * After sink_stop: true when it failed, but not because its reader closed the pipe and so has had
+ * enough, or when its file lacks some of what was given to it last. A collector may be away.
+ */
+bool sink_broken(const struct sink *sink);
 
 #endif

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The folder of one sink's spool: made when it is not there, and locked so that two taps never
- * write one spool. Threads: any, one at a time.
+ * write one spool.
+ *
+ * All in it is reached by its full path: another process may do it (sink/files.h). So a folder that
+ * is renamed or removed under a running tap is not followed: what is open of it is still written
+ * and read, what comes after is not taken (spool_failed counts, and a line says it) until a folder
+ * is there again under the old name; and what is in the renamed one is found by the next start
+ * that it has its name back for. The lock goes with the renamed folder: while the tap runs no other
+ * one may be given the old name.
+ *
+ * Threads: any, one at a time.
  */
 #ifndef SINK_SPOOL_FOLDER_H
 #define SINK_SPOOL_FOLDER_H

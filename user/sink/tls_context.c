@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sink/tls_settings.h"
 #include "sink/transport.h"
 
 enum which { CA, CERT, KEY, FILES };
@@ -93,17 +94,6 @@ static int add_trusted_file(const struct tls_context *c, SSL_CTX *ssl, const cha
 	return count ? 0 : -EINVAL;
 }
 
-/* Eight hexadecimal digits, a dot, and a number that may have an r in front. */
-static bool is_hashed(const char *name)
-{
-	const char *number = name + 9;
-
-	if (strspn(name, "0123456789abcdef") != 8 || name[8] != '.')
-		return false;
-	number += *number == 'r';
-	return *number && !number[strspn(number, "0123456789")];
-}
-
 static int add_trusted_folder(const struct tls_context *c, SSL_CTX *ssl, const char *folder)
 {
 	int fd = c->files->open(c->files->arg, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -118,7 +108,7 @@ static int add_trusted_folder(const struct tls_context *c, SSL_CTX *ssl, const c
 		return -ENOMEM;
 	}
 	while ((entry = readdir(dir))) {
-		if (!is_hashed(entry->d_name))
+		if (!tls_name_is_hashed(entry->d_name))
 			continue;
 		/* as OpenSSL: one that cannot be read is missed when it is needed */
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
@@ -278,24 +268,20 @@ static int copy_path(struct tls_context *c, enum which which, const char *path)
 	return c->paths[which] ? 0 : -ENOMEM;
 }
 
-static int set_paths(
-	struct tls_context *c, const struct sink_settings *s, const struct sink_tls *tls)
+static int set_paths(struct tls_context *c, const struct tls_settings *s)
 {
-	int rc = 0;
+	int rc = copy_path(c, CA, s->ca);
 
-	c->verify = s->tls_verify ? s->tls_verify == SINK_YES : !tls->no_verify;
-	if (c->verify)
-		rc = copy_path(c, CA, sink_setting(s, s->tls_ca, tls->ca));
+	c->verify = s->verify;
 	if (!rc)
-		rc = copy_path(c, CERT, sink_setting(s, s->tls_cert, tls->cert));
-	if (!rc)
-		rc = copy_path(c, KEY, sink_setting(s, s->tls_key, s->tls_cert ? NULL : tls->key));
-	return rc;
+		rc = copy_path(c, CERT, s->cert);
+	return rc ? rc : copy_path(c, KEY, s->key);
 }
 
 int tls_context_new(const struct sink_url *url, const struct sink_options *options,
 	struct tls_context **ret, char *hint, size_t hint_size)
 {
+	const struct tls_settings settings = tls_settings_of(&url->settings, &options->tls);
 	const struct problem problem = {hint, hint_size};
 	struct tls_context *c = calloc(1, sizeof(*c));
 	int rc;
@@ -303,7 +289,7 @@ int tls_context_new(const struct sink_url *url, const struct sink_options *optio
 	if (!c)
 		return -ENOMEM;
 	c->files = sink_files(options);
-	rc = set_paths(c, &url->settings, &options->tls);
+	rc = set_paths(c, &settings);
 	if (!rc) {
 		look(c, c->status);
 		rc = load(c, &problem);
