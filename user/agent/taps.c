@@ -233,8 +233,10 @@ int taps_new(const struct options *options, struct loader *loader, const struct 
 	struct taps *t = calloc(1, sizeof(*t));
 	int err;
 
-	if (!t)
+	if (!t) {
+		log_error("cannot watch: out of memory");
 		return -ENOMEM;
+	}
 	t->shared = (struct space_shared){.options = options,
 		.loader = loader,
 		.source = *source,
