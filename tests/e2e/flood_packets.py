@@ -142,13 +142,13 @@ def compression_loops(count: int) -> Iterator[bytes]:
             yield udp(address, port, message)
 
 
-def stray_responses(count: int) -> Iterator[bytes]:
+def stray_responses(count: int, port_of_server: int = WATCHED) -> Iterator[bytes]:
     """Responses nobody asked for, to a host that might have."""
     dice = random.Random(2)
     for number in range(count):
         address, port = source(number)
         head = struct.pack("!HHHHHH", dice.getrandbits(16), QR | 0x180, 1, 0, 0, 0)
-        yield udp(address, WATCHED, head + question(f"s{number}.example"), to=port)
+        yield udp(address, port_of_server, head + question(f"s{number}.example"), to=port)
 
 
 def fragmented_garbage(count: int) -> Iterator[bytes]:

@@ -39,6 +39,7 @@ CEILING = (28 + 4 * os.cpu_count()) << 10  # KiB: with SMALL; a ring of each CPU
 GROWTH = 2 << 10       # KiB that the second time may add
 DEFAULT_CEILING = (64 + 16 * os.cpu_count()) << 10
 HOUR = 3600 * 10**9
+QUIET_PORT = 5354  # on the other one the server still answers SYNs of floods before
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +74,15 @@ def fragments_seen(count: Dict[str, int], done: Flooded) -> bool:
 
 
 KINDS = (
-    Kind("random_subdomains", 12000, 20000, lambda count, done: count["queries"] >= done.sent),
-    Kind("one_key", 12000, 20000, lambda count, done: count["queries"] >= done.sent),
+    Kind("random_subdomains", 10000, 20000, lambda count, done: count["queries"] >= done.sent),
+    Kind("one_key", 10000, 20000, lambda count, done: count["queries"] >= done.sent),
     Kind("all_ids", 65536, 40000, lambda count, done: count["queries"] >= done.sent),
     Kind("half_open", 20000, 30000, lambda count, done: count["segments"] >= done.sent),
-    Kind("byte_by_byte", 32000, 50000, lambda count, done: count["segments"] >= done.sent
+    Kind("byte_by_byte", 24000, 50000, lambda count, done: count["segments"] >= done.sent
          and count["stream_messages"] == 0),
-    Kind("overlaps", 24000, 40000, lambda count, done: fragments_seen(count, done)
+    Kind("overlaps", 18000, 40000, lambda count, done: fragments_seen(count, done)
          and count["fragments_overlap"] > 0 and count["reassembled"] == 0),
-    Kind("first_fragments", 16000, 25000, lambda count, done: fragments_seen(count, done)
+    Kind("first_fragments", 12000, 25000, lambda count, done: fragments_seen(count, done)
          and count["fragments_evicted"] > 0 and count["reassembled"] == 0),
     Kind("fragmented_garbage", 18000, 30000, lambda count, done: fragments_seen(count, done)
          and (losses(done.result) or count["reassembled"] >= done.sent // 45 * 0.9)),
@@ -190,8 +191,8 @@ def test_default_sizes(link, folder, tell):
 @pytest.mark.parametrize("ring", RINGS)
 def test_ring_too_small(link, tap, folder, tell, ring):
     """Half of it while the tap does not get the CPU: what does not fit is counted to the packet."""
-    packets = Packets(link, flood_packets.stray_responses(15000 * TIMES))
-    running = tap("-i", SERVER_DEVICE, "--ring", ring, "--ring-size", "256K",
+    packets = Packets(link, flood_packets.stray_responses(15000 * TIMES, QUIET_PORT))
+    running = tap("-i", SERVER_DEVICE, "--port", QUIET_PORT, "--ring", ring, "--ring-size", "256K",
                   f"file://{folder}/x.fstrm?queue=64M", "full", space=link.server).wait_watching()
     before, began = link.dropped(), time.monotonic()
     running.process.send_signal(signal.SIGSTOP)
@@ -263,7 +264,7 @@ def test_clock_stepped_by_hours(link, tap, folder, monkeypatch):
     running.wait_watching()
     expected = {}
     with UdpClient(link.client, SERVER, source_port=next(link.ports)) as client:
-        for number, hours in enumerate((0, 5, -7, 24 * 400)):
+        for number, hours in enumerate((5, -7, 24 * 400)):
             clock.set(hours * HOUR)
             at_once = [query(n, "n1.example", flags=0)
                        for n in range(1000 * number, 1000 * number + 50)]
@@ -276,7 +277,7 @@ def test_clock_stepped_by_hours(link, tap, folder, monkeypatch):
     result = stop_balanced(running)
     messages = read_messages(folder / "x.fstrm")
     assert result.ledger["responses_matched"] == result.ledger["queries"] == len(messages) // 2
-    assert len(messages) == 2 * 4 * 101
+    assert len(messages) == 2 * 3 * 101
     for message in messages:
         check_flow(message, CLIENT, SERVER, 53)
         assert message.query_time is not None

@@ -283,8 +283,8 @@ def report(soak: Soak, first: Sample, last: Sample, result, asked: Dict[str, int
           f"dnsperf: {asked['sent']} sent, {asked['completed']} completed, {asked['lost']} lost; "
           f"collectors got {soak.received}\nledger: "
           + ", ".join(f"{name} {value}" for name, value in result.ledger.items() if value)
-          + "\nsink: " + ", ".join(f"{name} {value}" for name, value in first_sink(result.sinks).items()
-                                   if value), flush=True)
+          + "\nsink: " + ", ".join(f"{name} {value}" for name, value
+                                   in first_sink(result.sinks).items() if value), flush=True)
 
 
 def main() -> int:
