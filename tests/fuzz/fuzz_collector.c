@@ -22,6 +22,7 @@ struct collector {
 	struct script says;
 	uint8_t options;
 	uint8_t turn; /* every few tries nothing goes */
+	bool over;    /* the connection has ended: nothing is to be tried on it */
 	size_t heard; /* bytes of says that were read */
 	size_t len;
 	uint8_t sent[SENT_MAX];
@@ -31,6 +32,7 @@ static int on_open(struct transport *t, struct wait *wait)
 {
 	(void)wait;
 	((struct collector *)t)->len = 0;
+	((struct collector *)t)->over = false;
 	return 0;
 }
 
@@ -38,11 +40,14 @@ static ssize_t on_write(struct transport *t, const void *bytes, size_t len)
 {
 	struct collector *c = (struct collector *)t;
 
+	FUZZ_CHECK(!c->over);
 	t->wants = POLLIN; /* which an eventfd that is set always is */
 	if (++c->turn % 4 == 0)
 		return -EAGAIN;
-	if (c->options & NO_WRITES && c->turn > 8)
+	if (c->options & NO_WRITES && c->turn > 8) {
+		c->over = true;
 		return -EPIPE;
+	}
 	if (c->turn % 3 == 0)
 		len = (len + 1) / 2;
 	FUZZ_CHECK(len <= SENT_MAX - c->len);
@@ -57,10 +62,12 @@ static ssize_t on_read(struct transport *t, void *bytes, size_t len)
 	const uint8_t *from;
 	size_t got;
 
+	FUZZ_CHECK(!c->over);
 	t->wants = POLLIN;
 	if (++c->turn % 4 == 0)
 		return -EAGAIN;
 	from = script_bytes(&c->says, c->turn % 3 ? len : (len + 1) / 2, &got);
+	c->over = !got;
 	if (!got)
 		return c->options & FAILS_AT_END ? -ECONNRESET : 0;
 	memcpy(bytes, from, got);
@@ -76,7 +83,7 @@ static int on_check(struct transport *t)
 
 static int on_close(struct transport *t)
 {
-	(void)t;
+	((struct collector *)t)->over = true;
 	return 0;
 }
 
@@ -183,6 +190,7 @@ static void converse(struct collector *c, struct output *out, unsigned int frame
 			rc = output_flush(out);
 	}
 	if (rc || c->options & ABORTS) {
+		c->over = true;
 		output_abort(out);
 		return;
 	}

@@ -36,6 +36,24 @@ static void check_payload(
 	FUZZ_CHECK(p->tag_count <= PACKET_TAGS_MAX);
 }
 
+static uint32_t be16(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 8 | at[1];
+}
+
+/* What stands behind the end that IP or UDP tells is padding. */
+static void check_lengths(const struct packet *p, const uint8_t *bytes, uint16_t ethertype)
+{
+	uint32_t at = (uint32_t)(p->payload - bytes);
+
+	if (ethertype == 0x0800 && be16(bytes + 2))
+		FUZZ_CHECK(at + p->payload_len <= be16(bytes + 2));
+	if (ethertype == 0x86dd && be16(bytes + 4))
+		FUZZ_CHECK(at + p->payload_len <= 40 + be16(bytes + 4));
+	if (p->kind == PACKET_DATAGRAM && be16(p->payload - 4))
+		FUZZ_CHECK(p->payload_len == be16(p->payload - 4) - 8);
+}
+
 /* A shorter capture of the same packet says the same of it, or that it is too short. */
 static void check_cut(const uint8_t *bytes, struct packet_source source, uint32_t have,
 	enum packet_result result, const struct packet *whole)
@@ -83,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (result == PACKET_OK) {
 		check_payload(&p, bytes, source.have, source.wire);
 		check_flow(&p, bytes, source.have);
+		check_lengths(&p, bytes, source.ethertype);
 		if (p.kind == PACKET_FRAGMENT)
 			check_reassembled(&p);
 	}

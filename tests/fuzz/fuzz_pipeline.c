@@ -67,37 +67,76 @@ static void check_line(const uint8_t *bytes, size_t len)
 		FUZZ_CHECK(bytes[i] >= 0x20 && bytes[i] < 0x7f);
 }
 
-/* The first bytes of heard's keys; ports only where they are known. */
-static size_t make_key(
-	uint8_t key[HEARD_KEY_MAX], enum packet_kind kind, const struct flow *flow, uint32_t id)
+/* heard's keys: of fragments the ports are not known, but the id is. */
+enum { ID_AT = 39, GSO_AT = 43 };
+
+static void make_key(uint8_t key[HEARD_KEY_MAX], enum packet_kind kind, const struct flow *flow,
+	uint32_t id, uint16_t gso_size)
 {
+	struct flow known = *flow;
+
+	if (kind == PACKET_FRAGMENT)
+		known.src_port = known.dst_port = known.protocol = 0;
 	memset(key, 0, HEARD_KEY_MAX);
 	key[0] = (uint8_t)kind;
-	memcpy(key + 1, flow, sizeof(*flow));
-	if (kind == PACKET_FRAGMENT) {
-		memset(key + 33, 0, 4);
-		key[38] = 0;
-		memcpy(key + 40, &id, sizeof(id));
-		return 38;
+	memcpy(key + 1, &known, sizeof(known));
+	memcpy(key + ID_AT, &id, sizeof(id));
+	memcpy(key + GSO_AT, &gso_size, sizeof(gso_size));
+}
+
+/* The whole of a datagram's payload, or one of the pieces of a super-packet's. */
+static bool was_datagram(const uint8_t *key, const uint8_t *bytes, uint32_t len)
+{
+	for (size_t i = 0; i < heard.count; i++) {
+		const struct heard_piece *p = &heard.pieces[i];
+		uint16_t each;
+
+		if (memcmp(p->key, key, GSO_AT))
+			continue;
+		memcpy(&each, p->key + GSO_AT, sizeof(each));
+		for (uint32_t at = 0; at < p->len; at += each) {
+			uint32_t left = p->len - at, piece = each && each < left ? each : left;
+
+			if ((piece == len || (!at && left == len)) &&
+				!memcmp(p->bytes + at, bytes, len))
+				return true;
+			if (!each)
+				break;
+		}
 	}
-	return HEARD_KEY_MAX;
+	return false;
+}
+
+/* With its length before it. */
+static bool was_in_stream(const uint8_t *key, const uint8_t *bytes, uint32_t len)
+{
+	uint8_t *framed = malloc(2 + len);
+	bool given;
+
+	FUZZ_CHECK(framed);
+	framed[0] = (uint8_t)(len >> 8);
+	framed[1] = (uint8_t)len;
+	memcpy(framed + 2, bytes, len);
+	given = heard_somewhere(&heard, key, HEARD_KEY_MAX, framed, 2 + len);
+	free(framed);
+	return given;
 }
 
 static bool was_given(const struct flow *flow, const uint8_t *bytes, uint32_t len)
 {
-	static const enum packet_kind kinds[] = {PACKET_DATAGRAM, PACKET_SEGMENT, PACKET_FRAGMENT};
 	uint8_t key[HEARD_KEY_MAX];
 
-	/* a segment that came in fragments has no place of its own here */
-	if (pipeline_ledger(run.pipeline)->reassembled_segments)
-		return true;
-	for (int i = 0; i < 3; i++) {
-		size_t key_len = make_key(key, kinds[i], flow, 0);
-
-		if (heard_somewhere(&heard, key, key_len, bytes, len))
-			return true;
+	if (flow->protocol == IPPROTO_TCP) {
+		/* a segment that came in fragments has no place of its own here */
+		make_key(key, PACKET_SEGMENT, flow, 0, 0);
+		return pipeline_ledger(run.pipeline)->reassembled_segments ||
+		       was_in_stream(key, bytes, len);
 	}
-	return false;
+	make_key(key, PACKET_DATAGRAM, flow, 0, 0);
+	if (was_datagram(key, bytes, len))
+		return true;
+	make_key(key, PACKET_FRAGMENT, flow, 0, 0);
+	return heard_somewhere(&heard, key, ID_AT, bytes, len);
 }
 
 static void copy_address(uint8_t to[16], const ProtobufCBinaryData *from, uint8_t family)
@@ -209,7 +248,8 @@ static void on_packet(void *arg, const struct captured *c)
 			at = p.seq + !!(p.tcp_flags & TCP_SYN);
 		else if (p.kind == PACKET_FRAGMENT)
 			at = p.fragment_offset;
-		make_key(key, p.kind, &p.flow, p.fragment_id);
+		make_key(key, p.kind, &p.flow, p.fragment_id,
+			p.kind == PACKET_DATAGRAM ? p.gso_size : 0);
 		heard_add(&heard, key, at, p.payload, p.payload_have);
 	}
 	pipeline_packet(run.pipeline, c);

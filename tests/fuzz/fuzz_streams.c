@@ -24,6 +24,9 @@ enum {
 	CHUNKS_MAX = 64,
 	COMMANDS_MAX = 2000,
 	BYTES_MAX = 1 << 20, /* sent in one run, so that it stays short */
+	/* so much may wait in disorder in the least memory there is */
+	SENDS_FEW = 30,
+	SENT_LITTLE = 60 << 10,
 };
 enum kind { MESSAGE, NOISE, QUERY, RUBBISH };
 enum command { SEND_NEXT, SEND_AT, SYN, FIN, RST, ACK, WAIT, FORGE, SEND_CUT, REOPEN, COMMANDS };
@@ -34,14 +37,16 @@ struct stream {
 	uint32_t isn, next; /* next: to send */
 	uint32_t order;     /* offset behind the message that came last */
 	uint32_t got;
-	bool syn;
+	bool syn, finned;
 };
 
 struct run {
 	struct streams *room;
 	struct stream streams[STREAMS];
 	uint64_t now, began;
-	size_t sent;
+	size_t sent; /* bytes */
+	unsigned int sends;
+	bool cut;       /* by the capture */
 	bool forged;    /* segments that are of no stream */
 	bool repeated;  /* a connection may have begun twice: messages may come again */
 	bool ended;     /* an RST, which may be believed */
@@ -91,15 +96,19 @@ static void append_length(struct stream *stream, uint32_t len)
 	append(stream, prefix, sizeof(prefix));
 }
 
+/* Other bytes for another length. */
 static void append_noise(struct stream *stream, uint32_t len)
 {
-	uint32_t state = len;
+	static uint8_t noise[2 * 65536];
+	static bool made;
+	uint32_t state = 1;
 
-	while (len--) {
-		uint8_t byte = (uint8_t)((state = state * 1664525 + 1013904223) >> 24);
-
-		append(stream, &byte, 1);
+	for (size_t i = 0; !made && i < sizeof(noise); i++) {
+		state = state * 1664525 + 1013904223;
+		noise[i] = (uint8_t)(state >> 24);
 	}
+	made = true;
+	append(stream, noise + len, len);
 }
 
 /* A well-formed query or response, of one record as long as is wanted. */
@@ -265,6 +274,21 @@ static void check_complete(const struct run *r)
 	}
 }
 
+/* Nothing is missing and nothing has waited, so there was no hole. */
+static void check_holes(const struct run *r)
+{
+	if (r->forged || r->repeated || r->ended || r->unordered || r->cut || r->now != r->began ||
+		r->sends > SENDS_FEW || r->sent > SENT_LITTLE)
+		return;
+	for (unsigned int i = 0; i < STREAMS; i++) {
+		const struct stream *stream = &r->streams[i];
+
+		if (!delivered(stream, 0, stream->finned ? stream->len : stream->next))
+			return;
+	}
+	FUZZ_CHECK(!streams_counts(r->room)->holes);
+}
+
 /* What the commands send. */
 
 static uint64_t pause_of(uint8_t byte)
@@ -310,6 +334,9 @@ static void send_part(
 		return;
 	if (!stream->syn || !r->streams[i ^ 1].syn)
 		r->unordered = true;
+	stream->finned |= flags & TCP_FIN;
+	r->cut |= cut;
+	r->sends++;
 	memset(stream->delivered + at, 1, have);
 	if (at + len > stream->next)
 		stream->next = at + len;
@@ -403,6 +430,7 @@ static void finish(struct run *r)
 	check_equation(r);
 	FUZZ_CHECK(!streams_held(r->room) && !streams_count(r->room));
 	check_complete(r);
+	check_holes(r);
 	streams_free(r->room);
 	for (unsigned int i = 0; i < STREAMS; i++) {
 		free(r->streams[i].bytes);

@@ -32,6 +32,10 @@ class Network(NamedTuple):
     missing: int
 
 
+class Kept(bytes):
+    """One that stays in the corpus, though others may reach the same places."""
+
+
 def seeds(make: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
     makers[make.__name__] = make
     return make
@@ -76,6 +80,9 @@ def dns() -> Iterator[bytes]:
             yield b"\0\0" + wire
     for _, payload in captures.dns_payloads():
         yield b"\0\0" + payload
+    for last in (61, 62, 63):  # names of 254, 255 and 256 bytes
+        name = (b"\x3f" + b"a" * 63) * 3 + bytes([last - 1]) + b"b" * (last - 1) + b"\0"
+        yield Kept(bytes(2 + 2) + b"\0\0\0\1" + bytes(6) + name + b"\0\1\0\1")
 
 
 @seeds
@@ -129,9 +136,26 @@ def stream_content(rng: random.Random) -> bytes:
     return bytes([rng.randrange(256), len(chunks)]) + b"".join(chunks)
 
 
+def covering(rng: random.Random) -> bytes:
+    """Small streams of which all is sent, in pieces that overlap and change places."""
+    script = bytes([7, 2])
+    for stream in (0, 1):
+        script += struct.pack("!BH", stream + 8 * 2, rng.randrange(300))
+    script += bytes([2, 0, 2, 1])
+    pieces = [(stream, at, rng.choice((5, 40, 41, 90))) for stream in (0, 1)
+              for at in range(0, 400, rng.choice((4, 20, 40)))][:28]
+    if rng.randrange(2):
+        rng.shuffle(pieces)
+    for stream, at, length in pieces:
+        script += struct.pack("!BBHH", 1, stream, at // 4, length)
+    return script
+
+
 @seeds
 def streams() -> Iterator[bytes]:
     rng = random.Random(2)
+    for _ in range(60):
+        yield Kept(covering(rng))
     for number in range(120):
         script = stream_content(rng)
         for stream in rng.sample(range(8), 8 if number % 3 else rng.randrange(8)):
@@ -278,7 +302,8 @@ def options() -> Iterator[bytes]:
 def main(name: str, folder: str) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(makers[name]()):
-        Path(folder, f"seed-{number:04}").write_bytes(seed[:65535])
+        kind = "kept" if isinstance(seed, Kept) else "seed"
+        Path(folder, f"{kind}-{number:04}").write_bytes(seed[:65535])
 
 
 if __name__ == "__main__":
