@@ -155,7 +155,7 @@ static bool has_control_character(const char *text)
 {
 	while (*text && (unsigned char)*text >= 0x20 && *text != 0x7f)
 		text++;
-	return *text;
+	return *text != '\0';
 }
 
 static int set_text(struct option_parsing *p, const struct option_spec *s, const char *text)
