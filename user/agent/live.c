@@ -76,7 +76,7 @@ static int load(struct live *l)
 		.ports = o->ports,
 		.port_count = o->port_count,
 		.clamp = early_clamp(o),
-		.slots = o->netns_count ? NETNS_MAX : 0,
+		.slots = o->netns_count ? TAPS_NETNS_MAX : 0,
 	};
 	char error[LOADER_ERROR_MAX];
 	int err;
