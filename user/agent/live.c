@@ -189,11 +189,6 @@ static void settle(struct live *l)
 	}
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* How long to wait, ms; -1: until something happens. */
 static int patience(const struct live *l)
 {
@@ -203,16 +198,16 @@ static int patience(const struct live *l)
 		return l->drained < BUSY_PACKETS ? INTERVAL_MS : INTERVAL_BUSY_MS;
 	if (next != UINT64_MAX)
 		next += SETTLE_NS;
-	next = earlier(next, tell_next(&l->tell));
-	next = earlier(next, metrics_next(l->metrics));
-	next = earlier(next, service_next_beat(&l->service));
+	next = clock_earlier(next, tell_next(&l->tell));
+	next = clock_earlier(next, metrics_next(l->metrics));
+	next = clock_earlier(next, service_next_beat(&l->service));
 	if (reload_due(&l->reload))
-		next = earlier(next, clock_monotonic() + RELOAD_STEP_MS * NS_PER_MS);
+		next = clock_earlier(next, clock_monotonic() + RELOAD_STEP_MS * NS_PER_MS);
 	if (next == UINT64_MAX)
 		return -1;
 	now = clock_monotonic();
 	left = next > now ? (next - now) / NS_PER_MS + 1 : 1;
-	return (int)earlier(left, 60 * 1000);
+	return left < 60 * 1000 ? (int)left : 60 * 1000;
 }
 
 static void fill_kernel_counts(struct live *l)
