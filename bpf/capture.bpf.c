@@ -6,6 +6,13 @@
  * a tap without filters does not pay for them.
  *
  * It must load on Linux 5.10: no atomics that return a value, no bpf_loop, no dynptr.
+ *
+ * What a CPU has of its own is written without locks, because packet taps run with soft interrupts
+ * off, one at a time on each CPU. Kernels with PREEMPT_RT may let one task's packet preempt
+ * another's on the same CPU (from Linux 6.18 on, without PREEMPT_RT_NEEDS_BH_LOCK). There the busy
+ * word turns away, as ring_full, the packet that comes in between. What is left is being preempted
+ * between two neighbouring instructions: of reading that word and setting it, or of adding to a
+ * counter.
  */
 #include "record.h"
 #include "parse.bpf.h"
@@ -228,8 +235,8 @@ static __always_inline void ring_doorbell(void)
 }
 
 /*
- * Where this CPU's next record of the array ring goes; NULL: no room. Packet taps run with soft
- * interrupts off, so nobody else writes here until the head has moved.
+ * Where this CPU's next record of the array ring goes; NULL: no room. This CPU is busy, so nobody
+ * else writes here until the head has moved.
  */
 static __always_inline struct record *lane_place(struct kernel_counts *c, __u32 cpu, __u32 size)
 {
@@ -321,23 +328,36 @@ static __always_inline long output_appended(struct __sk_buff *skb, struct record
 		sizeof(*r));
 }
 
-static __always_inline int capture(struct __sk_buff *skb, enum ring_kind kind, bool filtered)
+static __always_inline long output(struct __sk_buff *skb, __u32 wanted, struct kernel_counts *c,
+	__u32 cpu, __u64 now, enum ring_kind kind)
 {
-	struct kernel_counts *c = NULL;
 	struct record r;
-	__u64 now = 0;
-	__u32 cpu = 0;
-	__u32 wanted = decide(skb, &c, &cpu, &now, filtered);
 	long err;
 
-	if (!wanted || !c)
-		return 0;
 	fill_record(skb, &r, now);
+	if (*(volatile __u64 *)&c->busy)
+		return -1;
+	*(volatile __u64 *)&c->busy = 1;
+	barrier();
 	err = kind == RING_PERF ? output_appended(skb, &r, wanted)
 				: output_part(skb, &r, wanted, c, cpu, kind);
 	if (!err && wanted > RECORD_BYTES_MAX)
 		err = output_rest(skb, &r, wanted, c, cpu, kind);
-	if (err)
+	barrier();
+	*(volatile __u64 *)&c->busy = 0;
+	return err;
+}
+
+static __always_inline int capture(struct __sk_buff *skb, enum ring_kind kind, bool filtered)
+{
+	struct kernel_counts *c = NULL;
+	__u64 now = 0;
+	__u32 cpu = 0;
+	__u32 wanted = decide(skb, &c, &cpu, &now, filtered);
+
+	if (!wanted || !c)
+		return 0;
+	if (output(skb, wanted, c, cpu, now, kind))
 		c->ring_full++;
 	ring_doorbell();
 	return 0;

@@ -74,7 +74,8 @@ struct kernel_counts {
 	__u64 fragments_refused; /* later fragments of no known datagram, over the rate */
 	__u64 empty_segments;    /* TCP acknowledgements without data: nothing to report */
 	__u64 filtered;          /* on the watched ports, but not asked for; not part of matched */
-	__u64 reserved[10];
+	__u64 busy;              /* not 0: a record is being written on this CPU */
+	__u64 reserved[9];
 	__u64 head; /* of the array ring: the position behind its last record */
 	__u64 tail; /* written by the reader: the position up to which there is room again */
 	__u64 padding[15];

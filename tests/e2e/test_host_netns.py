@@ -22,10 +22,12 @@ from hosts import (Listener, ask, asked_until_seen, bpf_objects, descriptors, ha
                    opener_of, own_kib, sees, until, watched)
 from probes import cgroup_folder
 from netns import Namespace, ip, join
-from tap import RINGS, check_balance, stop_balanced
+from tap import RINGS, binary, check_balance, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 BATCHES, BATCH = 4, 50
+DESCRIPTORS = 500  # more than a tap has, fewer than it may get
+SLOTS = 255  # namespaces that are watched at once
 OTHERS = 100  # what others' namespaces may add meanwhile; each has five descriptors
 GREW_KIB = 4096  # others' traffic fills tables meanwhile; a leak would be 200 of something
 
@@ -141,6 +143,65 @@ def test_dead_is_let_go(three, tap):
             assert has_link(here, "host2")
     until(lambda: not has_link(here, "host2"), "the namespace went with its process", 5)
     assert "no longer watching" in stop_balanced(running).stderr
+
+
+def test_blind_lets_go(three, tap):
+    """While nobody can list them, none is kept alive; afterwards those that live are watched."""
+    here, one, two = three
+    running = tap("--netns", "all", "-", "full", space=here).wait_watching()
+    until(lambda: watched(two) == ["eth0", "lo"], "watched at first")
+    opener = opener_of(running)
+    os.kill(opener, signal.SIGSTOP)
+    try:
+        one.close()
+        until(lambda: not has_link(here, "host1"), "the namespace went", 12)
+        until(lambda: watched(two) == [], "the other one too", 3)
+        assert watched(here)
+        assert running.stderr.count("not watched until they can be listed again") == 1
+    finally:
+        os.kill(opener, signal.SIGCONT)
+    with Listener(two):
+        asked_until_seen(running, two, "127.0.0.1", "listed.example")
+    stop_balanced(running)
+
+
+def test_tries_again(three, tap, folder):
+    """What could not be attached for want of descriptors is attached when there are some."""
+    here, one, two = three
+    limited = folder / "limited"
+    limited.write_text(f'#!/bin/sh\nulimit -n {DESCRIPTORS}\nexec {binary()} "$@"\n')
+    limited.chmod(0o755)
+    running = tap("--netns", "all", "-", "full", space=here, program=limited).wait_watching()
+    until(lambda: watched(one) == ["eth0", "lo"], "watched at first")
+    room = DESCRIPTORS - descriptors(running.process.pid)
+    ip_batch(one, *(line for number in range(room + 2) for line in (
+        f"link add m{number} type veth peer name p{number}",
+        f"address add 10.75.{number}.1/24 dev m{number}",
+        f"link set m{number} up")))
+    until(lambda: "cannot watch interface m" in running.stderr, "refused")
+    before = len(watched(one))
+    two.close()  # nothing happens in the other, and yet its interfaces get what this had
+    until(lambda: len(watched(one)) > before, "tried again")
+    stop_balanced(running)
+
+
+def test_more_than_fit(three, tap):
+    """It is said once, and who is watched stays it."""
+    here, one, _ = three
+    running = tap("--netns", "all", "-", "full", space=here).wait_watching()
+    until(lambda: watched(one) == ["eth0", "lo"], "watched at first")
+    crowd = [subprocess.Popen(["unshare", "--net", "sleep", "60"]) for _ in range(SLOTS + 1)]
+    try:
+        until(lambda: f"more than {SLOTS} network namespaces" in running.stderr, "said", 15)
+        time.sleep(2.5)  # another scan
+        with Listener(one):
+            asked_until_seen(running, one, "127.0.0.1", "still.example")
+        assert running.stderr.count("more than") == 1
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait(10)
+    stop_balanced(running)
 
 
 def test_addresses_of_all(three, tap, folder):

@@ -40,7 +40,6 @@ static void test_host_set(void **state)
 	add(p, "198.51.100.7", 32);
 	add(p, "2001:db8::1", 128);
 	add(p, "fe80::1", 64);
-	assert_int_equal(prefixes_count(p), 4);
 	assert_true(contains(p, "127.255.0.1"));
 	assert_true(contains(p, "198.51.100.7"));
 	assert_false(contains(p, "198.51.100.8"));

@@ -77,7 +77,7 @@ static int load(struct live *l)
 		.ports = o->ports,
 		.port_count = o->port_count,
 		.clamp = early_clamp(o),
-		.slots = o->netns_count ? NETNS_MAX : 0,
+		.slots = o->netns_count ? TAPS_NETNS_MAX : 0,
 	};
 	char error[LOADER_ERROR_MAX];
 	int err;
@@ -200,11 +200,6 @@ static void settle(struct live *l)
 	}
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* How long to wait, ms; -1: until something happens. */
 static int patience(const struct live *l)
 {
@@ -214,16 +209,16 @@ static int patience(const struct live *l)
 		return l->drained < BUSY_PACKETS ? INTERVAL_MS : INTERVAL_BUSY_MS;
 	if (next != UINT64_MAX)
 		next += SETTLE_NS;
-	next = earlier(next, tell_next(&l->tell));
-	next = earlier(next, metrics_next(l->metrics));
-	next = earlier(next, service_next_beat(&l->service));
+	next = clock_earlier(next, tell_next(&l->tell));
+	next = clock_earlier(next, metrics_next(l->metrics));
+	next = clock_earlier(next, service_next_beat(&l->service));
 	if (reload_due(&l->reload))
-		next = earlier(next, clock_monotonic() + RELOAD_STEP_MS * NS_PER_MS);
+		next = clock_earlier(next, clock_monotonic() + RELOAD_STEP_MS * NS_PER_MS);
 	if (next == UINT64_MAX)
 		return -1;
 	now = clock_monotonic();
 	left = next > now ? (next - now) / NS_PER_MS + 1 : 1;
-	return (int)earlier(left, PATIENCE_MAX_MS);
+	return left < PATIENCE_MAX_MS ? (int)left : PATIENCE_MAX_MS;
 }
 
 static void fill_kernel_counts(struct live *l)

@@ -83,13 +83,6 @@ static struct rings_level ring_level(struct metrics *m)
 	return level;
 }
 
-static void add_counts(struct sink_counts *to, const struct sink_counts *from)
-{
-#define ADD(name, kind, text) to->name += from->name;
-	SINK_COUNT_LIST(ADD)
-#undef ADD
-}
-
 /* A sink that was taken out and came back by the same name goes on counting. */
 static struct figures_sink *sink_named(struct metrics *m, size_t count, const char *label)
 {
@@ -120,7 +113,7 @@ static size_t gather_sinks(struct metrics *m)
 				sink_read_levels(run->sinks[i], &sink->levels);
 			}
 		}
-		add_counts(&sink->counts, &rows[i].counts);
+		sink_counts_add(&sink->counts, &rows[i].counts);
 	}
 	return count;
 }

@@ -323,13 +323,6 @@ void outlets_commit(struct run *run, struct outlets_plan *plan)
 		stay, plan->count - stay, end);
 }
 
-static void add_counts(struct sink_counts *to, const struct sink_counts *from)
-{
-#define OUTLETS_ADD(name, kind, text) to->name += from->name;
-	SINK_COUNT_LIST(OUTLETS_ADD)
-#undef OUTLETS_ADD
-}
-
 /* The row of the same name, a new one, or the last, which then is that of several. */
 static struct outlets_ended *row_for(struct outlets *t, const struct summary_sink *row)
 {
@@ -360,7 +353,7 @@ static void keep_counts(struct outlets *t, const struct sink *sink, const struct
 
 	read_row(sink, &row);
 	kept = row_for(t, &row);
-	add_counts(&kept->row.counts, &row.counts);
+	sink_counts_add(&kept->row.counts, &row.counts);
 	kept->row.frames += known->frames;
 	kept->row.oversize += known->oversize;
 }

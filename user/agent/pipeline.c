@@ -332,15 +332,10 @@ void pipeline_tick(struct pipeline *p, uint64_t now)
 	exchanges_expire(p->exchanges, now);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 uint64_t pipeline_next_tick(const struct pipeline *p)
 {
-	return earlier(intake_next_expiry(p->intake),
-		earlier(held_next_expiry(p->held), exchanges_next_expiry(p->exchanges)));
+	return clock_earlier(intake_next_expiry(p->intake),
+		clock_earlier(held_next_expiry(p->held), exchanges_next_expiry(p->exchanges)));
 }
 
 void pipeline_flush(struct pipeline *p)

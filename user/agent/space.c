@@ -244,7 +244,8 @@ static int attach_wanted(
 			log_error("cannot watch interface %s: %s%s", interface->name,
 				strerror(-err), hint(err));
 		if (err) {
-			failed = err;
+			if (!failed || failed == -ENODEV)
+				failed = err;
 			continue;
 		}
 		*changed = true;
@@ -374,7 +375,8 @@ int space_look(struct space *space, const struct space_shared *s, bool first)
 		err = interfaces_local(&space->route, space->local, space->broadcast);
 	if (err) {
 		log_error("cannot list the interfaces: %s", strerror(-err));
-		space->pending = what; /* for the next message */
+		space->pending = what;
+		space->look_at = clock_monotonic() + SPACE_RETRY_NS;
 		return err;
 	}
 	changed = detach_unwanted(space, s);
@@ -383,6 +385,8 @@ int space_look(struct space *space, const struct space_shared *s, bool first)
 		check_bypass(space);
 	if (err == -ETIMEDOUT)
 		space->again_at = clock_monotonic() + SPACE_AGAIN_NS;
+	else if (err && err != -ENODEV)
+		space->look_at = clock_monotonic() + SPACE_RETRY_NS;
 	if (first && !space->entry.id)
 		return check_first(space, s->options, err);
 	return changed || what & INTERFACES_LOCAL;

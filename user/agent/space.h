@@ -27,8 +27,9 @@
 enum { SPACE_LOOKS = 4 };
 /* An XDP program may be there before the sockets it serves: how long until they are looked for. */
 #define SPACE_XDP_AGAIN_NS (10 * NS_PER_SECOND)
-/* After the opener did not answer in time. */
+/* After the opener did not answer in time; and after what else may pass: a full table of files. */
 #define SPACE_AGAIN_NS (NS_PER_SECOND / 4)
+#define SPACE_RETRY_NS NS_PER_SECOND
 
 /* A socket on an interface. */
 struct tap {

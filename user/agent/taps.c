@@ -16,7 +16,7 @@
 #include "base/log.h"
 
 enum {
-	SLOTS = NETNS_MAX + 1, /* 0: our own */
+	SLOTS = TAPS_NETNS_MAX + 1, /* 0: our own */
 	NAMES_MAX = 512,
 	EVENTS_MAX = 64,
 	TIMER = SLOTS, /* beside the slots, in epoll's data */
@@ -31,7 +31,9 @@ struct taps {
 	uint64_t scan_at; /* monotonic ns; UINT64_MAX: without --netns */
 	bool scanning;    /* found[next] and those behind it are still to be taken */
 	size_t found_count, next;
-	bool refused_told;
+	bool refused_told, crowded_told;
+	uint64_t blind_from; /* monotonic ns of the first listing that failed; 0: none since */
+	int blind_told;      /* why, as it was told last */
 	struct changes changes;
 	struct netns_entry found[NETNS_MAX];
 	char names[NAMES_MAX];
@@ -106,17 +108,23 @@ static struct space *find_space(const struct taps *t, uint64_t id)
 /* One line for all that cannot be entered, until one can: each scan tries all of them again. */
 static void tell_refused(struct taps *t, const struct netns_entry *entry, int err)
 {
-	/* It may be gone already; the opener's silence is told elsewhere. */
-	if (err == -ENOENT || err == -ETIMEDOUT || t->refused_told)
+	/* It may be gone already; the opener's silence is told elsewhere, and so are too many. */
+	if (err == -ENOENT || err == -ETIMEDOUT || err == -ENOSPC || t->refused_told)
 		return;
 	t->refused_told = true;
-	if (err == -ENOSPC)
-		log_warn("more than %d network namespaces: %s and others are not watched; name "
-			 "with --netns those that matter",
-			NETNS_MAX, entry->name);
-	else
-		log_warn("cannot watch network namespace %s: %s%s", entry->name, strerror(-err),
-			err == -EPERM ? "; CAP_SYS_ADMIN is needed to enter it" : "");
+	log_warn("cannot watch network namespace %s: %s%s", entry->name, strerror(-err),
+		err == -EPERM ? "; CAP_SYS_ADMIN is needed to enter it" : "");
+}
+
+static void tell_crowded(struct taps *t)
+{
+	bool crowded = t->found_count > TAPS_NETNS_MAX;
+
+	if (crowded && !t->crowded_told)
+		log_warn("more than %d network namespaces: those that came last are not watched; "
+			 "name with --netns those that matter",
+			TAPS_NETNS_MAX);
+	t->crowded_told = crowded;
 }
 
 static bool enter_space(struct taps *t, const struct netns_entry *entry, bool first)
@@ -161,26 +169,54 @@ static bool let_go_lost(struct taps *t)
 	return changed;
 }
 
-static void begin_scan(struct taps *t)
+static void begin_finding(struct taps *t)
 {
-	const struct taps_source *source = &t->shared.source;
-	int count = source->list(source->arg, t->found, NETNS_MAX);
-
-	t->scan_at = clock_monotonic() + TAPS_SCAN_S * NS_PER_SECOND;
-	if (count == -ETIMEDOUT) { /* of many processes the list takes longer, and is had then */
-		t->scan_at = clock_monotonic() + SPACE_AGAIN_NS;
-		return;
-	}
-	if (count < 0) {
-		log_warn("cannot list the network namespaces: %s", strerror(-count));
-		return;
-	}
-	t->scanning = true;
-	t->found_count = (size_t)count;
-	t->next = 0;
 	for (size_t i = 1; i < SLOTS; i++)
 		if (t->spaces[i])
 			t->spaces[i]->found = false;
+}
+
+/* True when it let namespaces go: our sockets may be all that holds them. */
+static bool on_blind(struct taps *t, int err, uint64_t now)
+{
+	/* Of many processes the list takes longer, and is had then; it is told elsewhere. */
+	bool slow = err == -ETIMEDOUT;
+
+	t->scan_at = now + (slow ? SPACE_AGAIN_NS : TAPS_SCAN_S * NS_PER_SECOND);
+	if (!t->blind_from)
+		t->blind_from = now;
+	if (!slow && t->blind_told != err) {
+		log_warn("cannot list the network namespaces: %s", strerror(-err));
+		t->blind_told = err;
+	}
+	if (now - t->blind_from < TAPS_BLIND_S * NS_PER_SECOND)
+		return false;
+	begin_finding(t);
+	if (!let_go_lost(t))
+		return false;
+	log_warn("the other network namespaces are not watched until they can be listed again: "
+		 "watching would keep those alive that have ended");
+	return true;
+}
+
+/* True when something changed. */
+static bool begin_scan(struct taps *t)
+{
+	const struct taps_source *source = &t->shared.source;
+	int count = source->list(source->arg, t->found, NETNS_MAX);
+	uint64_t now = clock_monotonic();
+
+	if (count < 0)
+		return on_blind(t, count, now);
+	t->blind_from = 0;
+	t->blind_told = 0;
+	t->scan_at = now + TAPS_SCAN_S * NS_PER_SECOND;
+	t->scanning = true;
+	t->found_count = (size_t)count;
+	t->next = 0;
+	tell_crowded(t);
+	begin_finding(t);
+	return false;
 }
 
 static bool go_on_scanning(struct taps *t, bool first, uint64_t until)
@@ -301,7 +337,7 @@ bool taps_follow(struct taps *t)
 	take_events(t, now);
 	changed = look(t, now, until);
 	if (t->scan_at <= now && !t->scanning)
-		begin_scan(t);
+		changed |= begin_scan(t);
 	changed |= go_on_scanning(t, false, until);
 	changes_tell(&t->changes, now);
 	set_timer(t);

@@ -15,7 +15,8 @@
  *
  * A namespace whose last process and name are gone is let go at the next look; our sockets would
  * keep it alive. Its number (the slot, record.tap) is given away again when all its records have
- * been drained, the longest unused first.
+ * been drained, the longest unused first. While the namespaces cannot be listed nobody knows which
+ * are dead: all others than our own are let go TAPS_BLIND_S after that began, until they can.
  *
  * Everything it needs of the kernel beyond its own descriptors comes through struct taps_source,
  * so that it works in a process without privileges. It logs. One thread.
@@ -34,7 +35,13 @@
 #include "capture/loader.h"
 #include "capture/netns.h"
 
-enum { TAPS_SCAN_S = 2, TAPS_DELAY_MS = 30, TAPS_STEP_MS = 5 };
+enum {
+	TAPS_NETNS_MAX = 255, /* namespaces watched beside our own; what is one too many waits */
+	TAPS_SCAN_S = 2,
+	TAPS_BLIND_S = 4, /* after the first listing that failed */
+	TAPS_DELAY_MS = 30,
+	TAPS_STEP_MS = 5
+};
 
 /* As netns_socket and netns_list, here or in another process. */
 struct taps_source {

@@ -21,6 +21,11 @@ uint64_t clock_wall(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+uint64_t clock_earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 void clock_follow(struct clock *clock, uint64_t now)
 {
 	if (clock->sampled && now - clock->sampled < NS_PER_SECOND)

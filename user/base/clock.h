@@ -21,6 +21,9 @@ struct clock {
 uint64_t clock_monotonic(void);
 uint64_t clock_wall(void);
 
+/* Of two moments; UINT64_MAX is never. */
+uint64_t clock_earlier(uint64_t a, uint64_t b);
+
 /* Samples the difference again if a second has passed since; now is clock_monotonic(). */
 void clock_follow(struct clock *clock, uint64_t now);
 

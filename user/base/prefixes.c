@@ -156,12 +156,3 @@ bool prefixes_contain(const struct prefixes *p, uint8_t family, const uint8_t ad
 	}
 	return false;
 }
-
-size_t prefixes_count(const struct prefixes *p)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < p->count; i++)
-		count += p->levels[i].count;
-	return count;
-}

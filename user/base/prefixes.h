@@ -30,6 +30,5 @@ void prefix_cut(const uint8_t *address, unsigned len, uint8_t cut[static 16]);
 int prefixes_add_all(struct prefixes *to, const struct prefixes *from);
 
 bool prefixes_contain(const struct prefixes *prefixes, uint8_t family, const uint8_t address[16]);
-size_t prefixes_count(const struct prefixes *prefixes);
 
 #endif

@@ -21,42 +21,67 @@ static bool take_number(const char **at, size_t *ret)
 	return true;
 }
 
-int cpus_parse(const char *list, bool *online, size_t count)
+/* 1: a range; 0: the end of the list; -EINVAL. */
+static int take_range(const char **at, size_t *ret_first, size_t *ret_last)
 {
-	memset(online, 0, count * sizeof(*online));
-	while (*list && *list != '\n') {
-		size_t first, last;
-
-		if (!take_number(&list, &first))
+	if (!**at || **at == '\n')
+		return 0;
+	if (!take_number(at, ret_first))
+		return -EINVAL;
+	*ret_last = *ret_first;
+	if (**at == '-') {
+		(*at)++;
+		if (!take_number(at, ret_last))
 			return -EINVAL;
-		last = first;
-		if (*list == '-') {
-			list++;
-			if (!take_number(&list, &last))
-				return -EINVAL;
-		}
-		for (size_t i = first; i <= last && i < count; i++)
-			online[i] = true;
-		if (*list == ',')
-			list++;
 	}
-	return 0;
+	if (**at == ',')
+		(*at)++;
+	return 1;
 }
 
-int cpus_online(bool *online, size_t count)
+static int read_list(const char *path, char list[static LIST_MAX])
 {
-	int fd = open("/sys/devices/system/cpu/online", O_RDONLY | O_CLOEXEC), err = 0;
-	char list[LIST_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
 	ssize_t len;
 
 	if (fd < 0)
 		return -errno;
-	len = read(fd, list, sizeof(list) - 1);
+	len = read(fd, list, LIST_MAX - 1);
 	if (len < 0)
 		err = -errno;
 	close(fd);
-	if (err)
-		return err;
-	list[len] = '\0';
-	return cpus_parse(list, online, count);
+	if (!err)
+		list[len] = '\0';
+	return err;
+}
+
+int cpus_read(const char *path, bool *listed, size_t count)
+{
+	char list[LIST_MAX];
+	const char *at = list;
+	size_t first, last;
+	int got = read_list(path, list);
+
+	if (got)
+		return got;
+	memset(listed, 0, count * sizeof(*listed));
+	while ((got = take_range(&at, &first, &last)) > 0)
+		for (size_t i = first; i <= last && i < count; i++)
+			listed[i] = true;
+	return got;
+}
+
+int cpus_bound(const char *path)
+{
+	char list[LIST_MAX];
+	const char *at = list;
+	size_t first, last, bound = 0;
+	int got = read_list(path, list);
+
+	if (got)
+		return got;
+	while ((got = take_range(&at, &first, &last)) > 0)
+		if (last >= bound)
+			bound = last < CPUS_MAX ? last + 1 : CPUS_MAX;
+	return got < 0 ? got : bound ? (int)bound : -EINVAL;
 }

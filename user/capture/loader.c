@@ -36,7 +36,7 @@ struct loader {
 	struct entrances *entrances; /* NULL: our own namespace only */
 	struct kernel_counts *counts; /* one a possible CPU */
 	bool *heard; /* the same: it has a ring, or was told of */
-	int cpus;
+	int cpus;    /* the highest possible id and 1 */
 	enum rings_kind kind;
 	size_t ring_size; /* bytes */
 };
@@ -123,7 +123,7 @@ static int explain_perf(char *error, int err)
 }
 
 /* Sizes that depend on the machine, and of the programs and rings only the wanted one. */
-static int configure(struct loader *l, const struct loader_options *o)
+static void configure(struct loader *l, const struct loader_options *o)
 {
 	struct capture *skel = l->skel;
 	uint32_t cpus = (uint32_t)l->cpus, tracked = FRAGMENTS_PER_CPU * cpus;
@@ -143,7 +143,6 @@ static int configure(struct loader *l, const struct loader_options *o)
 	bpf_map__set_autocreate(skel->maps.scratches, l->kind != RINGS_ARRAY);
 	skel->rodata->entered = o->slots > 0;
 	l->program = settings_prepare(skel, o, l->kind);
-	return 0;
 }
 
 static int map_counts(struct loader *l)
@@ -188,7 +187,7 @@ static int remember_cpus(struct loader *l)
 		l->heard = calloc(count, sizeof(*l->heard));
 	if (!l->heard)
 		return -ENOMEM;
-	if (l->kind != RINGS_PERF || cpus_online(l->heard, count))
+	if (l->kind != RINGS_PERF || cpus_read(CPUS_ONLINE, l->heard, count))
 		memset(l->heard, true, count * sizeof(*l->heard));
 	return 0;
 }
@@ -254,9 +253,9 @@ int loader_new(
 	if (!l)
 		return explain(error, -ENOMEM, "cannot start");
 	libbpf_set_print(on_libbpf_message);
-	l->cpus = libbpf_num_possible_cpus();
-	if (l->cpus < 1) {
-		err = explain(error, -EIO, "cannot read the number of possible CPUs");
+	l->cpus = cpus_bound(CPUS_POSSIBLE);
+	if (l->cpus < 0) {
+		err = explain(error, l->cpus, "cannot read the number of possible CPUs");
 		goto out;
 	}
 	l->kind = o->ring == RINGS_AUTO ? RINGS_ARRAY : o->ring;

@@ -29,6 +29,7 @@ struct found {
 	struct netns_entry entry;
 	char path[PATH_MAX_HERE];
 	bool wanted;
+	bool seen; /* by the listing under way */
 };
 
 struct netns {
@@ -37,7 +38,8 @@ struct netns {
 	int own_fd;      /* of our own namespace, to come back */
 	struct stat own; /* of the same */
 	struct found *found;
-	size_t count, room;
+	size_t count, room; /* in the order in which they were seen first */
+	bool no_memory;     /* for one that the listing under way came to */
 	char cgroup[CGROUP_MAX];
 };
 
@@ -79,13 +81,8 @@ static struct found *find(struct netns *n, uint64_t id)
 	return NULL;
 }
 
-/* NULL: our own, or without memory. */
-static struct found *find_or_add(struct netns *n, uint64_t id, const char *path)
+static struct found *add(struct netns *n)
 {
-	struct found *f = find(n, id);
-
-	if (f || id == n->own.st_ino)
-		return f;
 	if (n->count == n->room) {
 		size_t room = n->room ? 2 * n->room : 32;
 		struct found *more = realloc(n->found, room * sizeof(*more));
@@ -95,8 +92,23 @@ static struct found *find_or_add(struct netns *n, uint64_t id, const char *path)
 		n->found = more;
 		n->room = room;
 	}
-	f = &n->found[n->count++];
-	*f = (struct found){.entry.id = id};
+	return &n->found[n->count++];
+}
+
+/* NULL: our own, or without memory. One of an earlier listing keeps its place and nothing else. */
+static struct found *find_or_add(struct netns *n, uint64_t id, const char *path)
+{
+	struct found *f = find(n, id);
+
+	if (id == n->own.st_ino || (f && f->seen))
+		return f;
+	if (!f)
+		f = add(n);
+	if (!f) {
+		n->no_memory = true;
+		return NULL;
+	}
+	*f = (struct found){.entry.id = id, .seen = true};
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	return f;
 }
@@ -213,17 +225,37 @@ static int scan_processes(struct netns *n)
 	return 0;
 }
 
-int netns_list(struct netns *n, struct netns_entry *ret, size_t max)
+static int scan(struct netns *n)
 {
-	size_t count = 0;
 	int err;
 
-	n->count = 0;
+	n->no_memory = false;
+	for (size_t i = 0; i < n->count; i++)
+		n->found[i].seen = false;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
 		scan_folder(n, folders[i]);
 	err = scan_processes(n);
+	return !err && n->no_memory ? -ENOMEM : err;
+}
+
+static void forget_unseen(struct netns *n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n->count; i++)
+		if (n->found[i].seen)
+			n->found[kept++] = n->found[i];
+	n->count = kept;
+}
+
+int netns_list(struct netns *n, struct netns_entry *ret, size_t max)
+{
+	size_t count = 0;
+	int err = scan(n);
+
 	if (err)
 		return err;
+	forget_unseen(n);
 	for (size_t i = 0; i < n->count && count < max; i++) {
 		struct netns_entry *entry = &n->found[i].entry;
 

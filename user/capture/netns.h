@@ -11,7 +11,9 @@
  * descriptor of the caller's own namespace is all it holds between two calls; none of another one,
  * so that it keeps none alive.
  *
- * Bounds: NETNS_MAX namespaces are listed, those with a name first. One thread.
+ * Bounds: NETNS_MAX namespaces are listed, those first that were there at the listing before, in
+ * its order, so that what comes drives out nothing; of those that are new the named first. One
+ * thread.
  */
 #ifndef CAPTURE_NETNS_H
 #define CAPTURE_NETNS_H
@@ -21,7 +23,7 @@
 #include <stdint.h>
 
 enum {
-	NETNS_MAX = 255,         /* beside our own */
+	NETNS_MAX = 512,         /* beside our own; more than are watched (TAPS_NETNS_MAX) */
 	NETNS_NAME_MAX = 64,     /* bytes, with the final zero */
 	NETNS_CONTAINER_MAX = 72 /* a container's id has 64 digits */
 };
@@ -47,8 +49,9 @@ int netns_new(const char *const *wanted, size_t count, struct netns **ret);
 void netns_free(struct netns *netns);
 
 /*
- * The wanted namespaces that there are now but our own: how many (at most max, NETNS_MAX is
- * enough), or -errno. Looks at all processes: meant for every other second, not more often.
+ * The wanted namespaces that there are now but our own: how many (at most max), or -errno, and
+ * then nothing can be said of any that is missing. Looks at all processes: meant for every other
+ * second, not more often.
  */
 int netns_list(struct netns *netns, struct netns_entry *ret, size_t max);
 

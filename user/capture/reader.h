@@ -30,7 +30,7 @@ struct reader {
 	const uint8_t *sample; /* a record; NULL: none at hand */
 	uint32_t sample_size;  /* of the record */
 	uint32_t event_size;   /* of all that it takes in the ring */
-	uint8_t wrapped[READER_SAMPLE_MAX];
+	uint8_t *wrapped;      /* READER_SAMPLE_MAX bytes; a lane needs none */
 };
 
 /* all: the program does not run any more, so nothing is left for the next time. */

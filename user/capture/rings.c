@@ -170,6 +170,7 @@ static int map_perf(struct rings *rings)
 	rings->readers = calloc(count, sizeof(*rings->readers));
 	if (!rings->readers)
 		return -ENOMEM;
+	rings->reader_count = count;
 	for (size_t i = 0; i < count; i++) {
 		struct reader *r = &rings->readers[i];
 		void *base;
@@ -182,8 +183,10 @@ static int map_perf(struct rings *rings)
 		r->data = (const uint8_t *)base + sysconf(_SC_PAGESIZE);
 		r->mask = size - 1;
 		r->tail = r->page->data_tail;
+		r->wrapped = malloc(READER_SAMPLE_MAX);
+		if (!r->wrapped)
+			return -ENOMEM;
 	}
-	rings->reader_count = count;
 	return 0;
 }
 
@@ -296,14 +299,16 @@ void rings_free(struct rings *rings)
 {
 	if (!rings)
 		return;
-	perf_buffer__free(rings->perf);
 	ring_buffer__free(rings->ring);
 	if (rings->positions)
 		munmap(rings->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
 	if (rings->lanes && rings->lanes != MAP_FAILED)
 		munmap(rings->lanes, rings->lanes_size);
 	assembly_done(&rings->assembly);
+	for (size_t i = 0; rings->perf && i < rings->reader_count; i++)
+		free(rings->readers[i].wrapped);
 	free(rings->readers);
+	perf_buffer__free(rings->perf);
 	free(rings);
 }
 

@@ -28,7 +28,10 @@ enum {
 	/* bytes; of each CPU's ring, or of the one BPF ring; a LANE_CHUNK of the array ring */
 	RINGS_SIZE_MIN = 256 * 1024,
 	RINGS_SIZE_MAX = 1024 * 1024 * 1024,
-	/* Where no size is given: this for each CPU, but all together no more than the total. */
+	/*
+	 * Where no size is given: this for each CPU, but all together no more than the total; the
+	 * array ring's slack takes a quarter more.
+	 */
 	RINGS_SIZE_CPU = 8 * 1024 * 1024,
 	RINGS_SIZE_TOTAL = 128 * 1024 * 1024,
 };

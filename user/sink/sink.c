@@ -198,6 +198,13 @@ void sink_read_counts(const struct sink *sink, struct sink_counts *ret)
 	ret->offered = accepted + ret->lost_queue_full;
 }
 
+void sink_counts_add(struct sink_counts *to, const struct sink_counts *from)
+{
+#define SINK_COUNT_ADD(name, kind, text) to->name += from->name;
+	SINK_COUNT_LIST(SINK_COUNT_ADD)
+#undef SINK_COUNT_ADD
+}
+
 void sink_read_levels(const struct sink *sink, struct sink_levels *ret)
 {
 	struct sender_counts c;

@@ -142,6 +142,7 @@ bool sink_ended(const struct sink *sink);
 void sink_set_full(struct sink *sink, bool full);
 
 void sink_read_counts(const struct sink *sink, struct sink_counts *ret);
+void sink_counts_add(struct sink_counts *to, const struct sink_counts *from);
 
 /* How full it is now, bytes; a sink without a spool has one of size 0. Any thread. */
 struct sink_levels {
