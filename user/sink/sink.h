@@ -38,7 +38,7 @@ enum {
 	SINK_HANDSHAKE_MS = 5000,
 	SINK_WRITE_MS = 5000,
 	SINK_FINISH_MS = 2000,
-	/* all steps together at a live tap's exit, which takes 3 s at most with what else it does */
+	/* all steps together at a live tap's exit, which takes 3 s at most with all else */
 	SINK_STOP_MS = 2800,
 	SINK_LINES_FLUSH_MS = 50,
 };
