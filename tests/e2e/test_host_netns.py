@@ -179,6 +179,7 @@ def test_tries_again(three, tap, folder):
         f"address add 10.75.{number}.1/24 dev m{number}",
         f"link set m{number} up")))
     until(lambda: "cannot watch interface m" in running.stderr, "refused")
+    time.sleep(3)  # addresses are settled: the kernel has no more to say of this namespace
     before = len(watched(one))
     two.close()  # nothing happens in the other, and yet its interfaces get what this had
     until(lambda: len(watched(one)) > before, "tried again")
