@@ -50,8 +50,7 @@ static int read_list(const char *path, char list[static LIST_MAX])
 	if (len < 0)
 		err = -errno;
 	close(fd);
-	if (!err)
-		list[len] = '\0';
+	list[len > 0 ? len : 0] = '\0';
 	return err;
 }
 
