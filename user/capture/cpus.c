@@ -56,7 +56,7 @@ static int read_list(const char *path, char list[static LIST_MAX])
 
 int cpus_read(const char *path, bool *listed, size_t count)
 {
-	char list[LIST_MAX];
+	char list[LIST_MAX] = "";
 	const char *at = list;
 	size_t first, last;
 	int got = read_list(path, list);
@@ -72,7 +72,7 @@ int cpus_read(const char *path, bool *listed, size_t count)
 
 int cpus_bound(const char *path)
 {
-	char list[LIST_MAX];
+	char list[LIST_MAX] = "";
 	const char *at = list;
 	size_t first, last, bound = 0;
 	int got = read_list(path, list);
