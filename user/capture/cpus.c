@@ -24,7 +24,7 @@ static bool take_number(const char **at, size_t *ret)
 /* 1: a range; 0: the end of the list; -EINVAL. */
 static int take_range(const char **at, size_t *ret_first, size_t *ret_last)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Branch): it does not know what read fills */
+	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Branch): it knows nothing of read */
 	if (!**at || **at == '\n')
 		return 0;
 	if (!take_number(at, ret_first))
