@@ -283,30 +283,6 @@ class XdpSocket:
         return made
 
 
-class XdpSocket:
-    """An AF_XDP socket on queue 0 of a device, as an AF_XDP server has."""
-
-    SOL_XDP, RX_RING, UMEM_REG, UMEM_FILL, UMEM_COMPLETION, COPY = 283, 2, 4, 5, 6, 2
-
-    def __init__(self, space, device) -> None:
-        self.memory = mmap.mmap(-1, 64 * 4096)
-        self.index = link_index(space, device)
-        self.socket = space.inside(self.open)
-
-    def open(self) -> socket.socket:
-        made = socket.socket(44, socket.SOCK_RAW)
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        made.setsockopt(self.SOL_XDP, self.UMEM_REG,
-                        struct.pack("=QQIIII", start, len(self.memory), 4096, 0, 0, 0))
-        for ring in (self.UMEM_FILL, self.UMEM_COMPLETION, self.RX_RING):
-            made.setsockopt(self.SOL_XDP, ring, struct.pack("=I", 32))
-        address = struct.pack("=HHIII", 44, self.COPY, self.index, 0, 0)
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.bind(made.fileno(), address, len(address)):
-            raise OSError(ctypes.get_errno(), "bind of an AF_XDP socket")
-        return made
-
-
 @pytest.mark.needs("clang")
 @pytest.mark.parametrize("when", ("before", "later"))
 def test_xdp_program(pair, tap, folder, when):

@@ -4,25 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/kinds.h"
 #include "dnstap/names.h"
 
 #define PREFIX "dnstap_bpf_"
-
-enum kind {
-	TOTAL,
-	KERNEL_REASON,
-	PACKET_OUT,
-	PACKET_REASON,
-	FRAGMENT_OUT,
-	FRAGMENT_REASON,
-	BYTES_IN,
-	BYTES_OUT,
-	BYTES_REASON,
-	MESSAGE_IN,
-	MESSAGE_REASON,
-	FRAME_REASON,
-	NOTE,
-};
 
 /* One count: where it stands in its struct, and what it is. */
 struct count {

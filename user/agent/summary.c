@@ -12,21 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum kind {
-	TOTAL,
-	KERNEL_REASON,
-	PACKET_OUT,
-	PACKET_REASON,
-	FRAGMENT_OUT,
-	FRAGMENT_REASON,
-	BYTES_IN,
-	BYTES_OUT,
-	BYTES_REASON,
-	MESSAGE_IN,
-	MESSAGE_REASON,
-	FRAME_REASON,
-	NOTE,
-};
+#include "agent/kinds.h"
 
 /* One count: where it stands in its struct, and what it is. */
 struct line {
