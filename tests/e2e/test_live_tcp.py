@@ -20,6 +20,8 @@ from tcp_clients import TcpClient, framed
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 AXFR = 252
+RECORD_BYTES_MAX = 65000  # bpf/record.h
+SUPER_SEGMENT_TRIES = 20  # how long a segment gets depends on when the server writes
 
 
 def start(tap, space, folder, device, *words):
@@ -186,11 +188,16 @@ def test_super_segments(large_lab, tap, folder, family, ring):
     """lo carries segments longer than one record may be: they come in parts and are whole."""
     address = common.LOOPBACK[family]
     running = start(tap, large_lab.server, folder, "lo", "--ring", ring)
-    lengths = Lengths(large_lab.server, "lo")
-    with TcpClient(large_lab.server, address) as client:
-        exchanges = client.ask([query(n, large.LARGE, TXT, flags=0) for n in range(1, 101)],
-                               together=50, pending=100)
-    assert max(lengths.read()) > 65000, "no segment was long enough for this test to mean anything"
+    exchanges, longest = [], 0
+    for _ in range(SUPER_SEGMENT_TRIES):
+        lengths = Lengths(large_lab.server, "lo")
+        with TcpClient(large_lab.server, address) as client:
+            exchanges += client.ask([query(n, large.LARGE, TXT, flags=0) for n in range(1, 101)],
+                                    together=50, pending=100)
+        longest = max(lengths.read())
+        if longest > RECORD_BYTES_MAX:
+            break
+    assert longest > RECORD_BYTES_MAX, "no segment was long enough for this test to mean anything"
     result = stop_balanced(running)
     check_exchanges(messages_of(folder), exchanges, "AUTH", address, address, protocol=TCP)
     check_nothing_lost(result)
