@@ -23,6 +23,8 @@ enum { SERVE_FD = STDERR_FILENO + 1 };
 struct server {
 	struct grants *grants;
 	struct netns *netns; /* of the start's options: a reload does not change them */
+	const struct options *start;
+	bool awaited_told;
 	struct log_limit refused;
 	struct opener_request request;
 	struct opener_answer answer;
@@ -66,10 +68,25 @@ static int open_netns(const struct options *options, struct netns **ret)
 	return options->read ? 0 : netns_new(options->netns, options->netns_count, ret);
 }
 
+/* A name that is mistyped would be waited for in silence. */
+static void tell_awaited(struct server *s)
+{
+	const struct options *o = s->start;
+
+	for (size_t i = 0; i < o->netns_count && !s->awaited_told; i++)
+		if (strcmp(o->netns[i], "all") && !netns_met(s->netns, i))
+			log_warn("--netns %s: no other network namespace, container or process "
+				 "has this name yet: waiting for it",
+				o->netns[i]);
+	s->awaited_told = true;
+}
+
 static int list(struct server *s)
 {
 	int count = netns_list(s->netns, s->answer.entries, NETNS_MAX);
 
+	if (count >= 0)
+		tell_awaited(s);
 	if (count > 0)
 		s->answer_len = OPENER_ANSWER_HEAD + (size_t)count * sizeof(s->answer.entries[0]);
 	return count;
@@ -221,6 +238,7 @@ _Noreturn void opener_serve(
 
 	if (err)
 		_exit(EXIT_FAILURE);
+	s->start = options;
 	s->grants = grants_new(options, source);
 	err = s->grants ? confine_opener(options) : -ENOMEM;
 	if (!err)
