@@ -112,8 +112,12 @@ def test_bad_file(configured, folder):
     configured.path.unlink()
     configured.tap.process.send_signal(signal.SIGHUP)
     wait_until("it says that there is no file", lambda: configured.said("No such file"))
+    os.mkfifo(configured.path)
+    configured.tap.process.send_signal(signal.SIGHUP)
+    wait_until("it says that it is a pipe", lambda: configured.said("it is a pipe"))
     configured.ask(1)
     result = configured.stop(reloaded=False)
+    assert "does not answer" not in result.stderr
     assert len(read_file(path)) == 40 == result.sinks[0]["confirmed"]
     assert not (folder / "other.fstrm").exists()
 

@@ -310,6 +310,46 @@ static void test_tls(void **state)
 	assert_false(allows("unix:///s", "/c/key.pem", OPENER_OPEN, O_RDONLY));
 }
 
+static void write_config(const char *text)
+{
+	FILE *to = fopen(in_folder("c.yaml"), "w");
+
+	assert_non_null(to);
+	fputs(text, to);
+	assert_int_equal(fclose(to), 0);
+}
+
+static void write_sink(const char *name)
+{
+	char text[PATH];
+
+	snprintf(text, sizeof(text), "sinks:\n  - file://%s/%s\n", folder, name);
+	write_config(text);
+}
+
+/* A pipe in the place of what is read would keep the opener for ever. */
+static void test_pipes(void **state)
+{
+	struct room *r;
+	uint32_t reading;
+
+	(void)state;
+	write_sink("one?rotate-size=1M");
+	r = start((const char *[]){"--config", "@/c.yaml", "--tls-key", "@/k", "tls://h", NULL});
+	unlink(in_folder("c.yaml"));
+	assert_int_equal(mkfifo(in_folder("c.yaml"), 0600), 0);
+	assert_int_equal(mkfifo(in_folder("k"), 0600), 0);
+	assert_int_equal(try_open(r, "k", O_RDONLY), -FILES_NOT_REGULAR);
+	assert_int_equal(try_open(r, "c.yaml", O_RDONLY), -FILES_NOT_REGULAR);
+	assert_int_equal(opener_reload(r->opener, &reading), -EINVAL);
+	assert_int_equal(unlink(in_folder("k")), 0);
+	assert_int_equal(mkdir(in_folder("k"), 0700), 0);
+	assert_int_equal(try_open(r, "k", O_RDONLY), -EISDIR);
+	rmdir(in_folder("k"));
+	finish(r);
+	unlink(in_folder("c.yaml"));
+}
+
 static void test_sockets(void **state)
 {
 	struct room *r = start((const char *[]){"-", NULL});
@@ -330,23 +370,6 @@ static void test_sockets(void **state)
 	assert_int_equal(opener_netns_list(r->opener, entries, 1), -EPERM);
 	assert_int_equal(opener_reload(r->opener, &reading), -EPERM);
 	finish(r);
-}
-
-static void write_config(const char *text)
-{
-	FILE *to = fopen(in_folder("c.yaml"), "w");
-
-	assert_non_null(to);
-	fputs(text, to);
-	assert_int_equal(fclose(to), 0);
-}
-
-static void write_sink(const char *name)
-{
-	char text[PATH];
-
-	snprintf(text, sizeof(text), "sinks:\n  - file://%s/%s\n", folder, name);
-	write_config(text);
 }
 
 static uint32_t reload_to(struct room *r, const char *name)
@@ -607,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_ledger),
 		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_pipes),
 		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_kept),

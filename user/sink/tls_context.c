@@ -43,7 +43,7 @@ static int complain(const struct problem *p, const char *what, const char *path,
 	const char *reason = error ? ERR_reason_error_string(error) : NULL;
 
 	snprintf(p->text, p->size, "cannot use the %s in %.200s: %s", what, path,
-		rc != -EINVAL ? strerror(-rc)
+		rc != -EINVAL ? files_why(rc)
 		: reason      ? reason
 			      : "not in PEM format");
 	ERR_clear_error();
