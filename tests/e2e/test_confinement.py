@@ -454,6 +454,24 @@ def test_opener_stopped(space, tap, folder):
 
 
 @LIVE
+def test_exit_when_nothing_answers(space, tap, folder):
+    """The opener is stopped and a collector never reads: their times do not add up."""
+    running = tap("tcp://127.0.0.1:6091", "full", space=space)
+    with Scripted(("127.0.0.1", 6091), "never_reads", space=space):
+        running.wait_watching()
+        with Load(space, 20000) as load:
+            time.sleep(0.6)
+            load.stop()
+        os.kill(opener_pid(running), signal.SIGSTOP)
+        begun = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        result = running.wait(20)
+        seconds = time.monotonic() - begun
+    assert "cannot write the ledger" in result.stderr
+    assert 2 < seconds < EXIT_SECONDS - 0.2
+
+
+@LIVE
 def test_opener_stopped_for_a_while(space, tap, folder):
     """An interface that came meanwhile is watched once the opener answers again."""
     running = tap(f"file://{folder}/x", "full", space=space).wait_watching()

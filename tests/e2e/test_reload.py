@@ -141,6 +141,56 @@ def test_removed_and_added(configured, folder):
     assert "(taken out)" in result.stderr
 
 
+def test_what_was_taken_out_counts(configured, folder):
+    """A file that lacks messages is told when it is let go, and by the exit status."""
+    configured.start(*sinks("file:///dev/full"))
+    configured.ask(1)
+    configured.reload(*sinks(f"file://{folder}/x.fstrm"))
+    wait_until("it says so", lambda: configured.said(
+        "sink file:///dev/full, which was taken out, lacks messages: the exit status will be 1"))
+    configured.ask(101)
+    result = configured.tap.stop()
+    assert result.status == 1 and result.balanced
+    assert [(sink["confirmed"], sink["lost_undelivered"]) for sink in result.sinks] == [
+        (40, 0), (0, 40)]
+
+
+def test_unchanged(configured, folder):
+    """Nothing is connected, finished or emptied by a reload but files that rotate."""
+    with Collector(folder / "s") as collector:
+        kept = sinks(f"unix://{folder}/s full", f"file://{folder}/plain", f"file://{folder}/moved",
+                     f"file://{folder}/rotating?rotate-interval=1d")
+        configured.start(*kept)
+        configured.ask(1)
+        collector.wait_frames(40)
+        os.rename(folder / "moved", folder / "moved.1")
+        before = (folder / "plain").stat().st_ino
+        configured.reload(*kept)
+        wait_until("the next file", lambda: configured.said("finished"))
+        configured.ask(101)
+        collector.wait_frames(80)
+        result = configured.stop(reloaded=False)
+        assert collector.started == collector.finished == 1
+    assert configured.said("sinks: 4 stay, 0 opened, 0 being ended") == 1
+    assert (folder / "plain").stat().st_ino == before and len(read_file(folder / "plain")) == 80
+    for name in ("moved", "moved.1", "rotating", "rotating.1"):
+        assert len(read_file(folder / name)) == 40, name
+    assert [sink["connections"] for sink in result.sinks] == [1, 1, 2, 2]
+
+
+def test_what_cannot_change(configured, lab, folder):
+    """Interfaces and namespaces are those of the start, and each is told in a line."""
+    configured.start(*sinks(f"file://{folder}/x.fstrm"))
+    configured.path.write_text(f"interface: [lo]\nnetns: [all]\nsinks: file://{folder}/x.fstrm\n")
+    configured.tap.process.send_signal(signal.SIGHUP)
+    wait_until("it is reloaded", lambda: configured.said("reloaded"))
+    configured.ask(1)
+    result = configured.stop(reloaded=False)
+    for key in ("interface", "netns"):
+        assert result.stderr.count(f"takes effect at the next start: {key}\n") == 1
+    assert len(read_file(folder / "x.fstrm")) == 40 and "now watching" not in result.stderr
+
+
 def test_what_changes_while_it_runs(configured, folder):
     """Role, texts, filters, full and --with-query; what cannot change is told in a line."""
     path = folder / "x.fstrm"

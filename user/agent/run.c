@@ -247,14 +247,6 @@ bool run_sinks_gone(const struct run *run)
 	return true;
 }
 
-static bool sinks_broken(const struct run *run)
-{
-	for (size_t i = 0; i < run->sink_count; i++)
-		if (sink_broken(run->sinks[i]))
-			return true;
-	return false;
-}
-
 /* rows: room for the result to point to. */
 static struct summary summary_of(
 	struct run *run, bool final, struct summary_sink rows[static OUTLETS_ROWS_MAX])
@@ -296,7 +288,8 @@ int run_finish(struct run *run, int status)
 	outlets_stop(run);
 	summary = summary_of(run, true, rows);
 	err = run_report(run, true);
-	if (err || orphaned || sinks_broken(run) || (run->options->read && summary_lost(&summary)))
+	if (err || orphaned || outlets_broken(run) ||
+		(run->options->read && summary_lost(&summary)))
 		return EXIT_RUNTIME;
 	return status;
 }
