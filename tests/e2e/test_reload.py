@@ -273,6 +273,21 @@ def test_spool(configured, folder):
     assert rows[False]["confirmed"] == 80
 
 
+def test_spool_of_a_sink_that_stays(configured, lab, folder):
+    """Its folder is that of the start, and new files in it are begun also after `full` changed."""
+    data, sink = folder / "queries", f"unix://{folder}/s?spool={folder}/spool&spool-size=16M"
+    write_dnsperf_input(data)
+    configured.start(*sinks(sink))
+    for full in (" full", "", " full", " full"):
+        configured.reload(*sinks(sink + full))
+    dnsperf(lab.client, lab.addresses["knot"][4], LOAD, data)
+    with Collector(folder / "s") as collector:
+        collector.wait_frames(2 * LOAD)
+        result = configured.stop()
+    assert "refuses" not in result.stderr
+    assert result.sinks[0]["confirmed"] == 2 * LOAD and result.sinks[0]["spool_failed"] == 0
+
+
 def test_another_reload_waits(configured, folder):
     """A sink that takes its time to end, named again at once, is opened when it has ended."""
     with Collector(folder / "s", pause=1.0) as collector:
