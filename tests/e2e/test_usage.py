@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bad input: one clear line on standard error, status 2 for usage and 1 at run time."""
 
+import os
 import subprocess
 
 import pytest
@@ -182,27 +183,68 @@ def test_check_config(folder):
     assert done.stdout.splitlines() == [f"{path}: no fault found"]
 
 
-def test_check_config_looks_at_this_host(folder):
+def said_places(done):
+    """File and line, and key, of each fault."""
+    lines = [line.removeprefix("dnstap-bpf: error: ") for line in done.stderr.splitlines()]
+    assert done.returncode == 2 and done.stdout == "", done.stdout
+    return [line.split(": ")[:2] for line in lines]
+
+
+def test_check_config_looks_at_this_host(folder, certificates):
     """What the tap would not start with, each at its place; and nothing is made of what is named."""
-    there, gone = folder / "there", folder / "gone"
-    there.touch()
+    gone = folder / "gone"
     path = configuration(
         folder, "user: nosuchuser", f"ledger: {gone}/l", f"tls-ca: {gone}.pem",
-        f"tls-cert: {there}", f"tls-key: {gone}.key", "sinks:", "  - tls://localhost",
-        f"  - tls://127.0.0.1?tls-ca={gone}.own", f"  - file://{gone}/x.fstrm",
-        f"  - file://{folder}/%Y.fstrm")
-    done = run("--check-config", "--config", path)
-    said = [line.removeprefix("dnstap-bpf: error: ") for line in done.stderr.splitlines()]
-    assert done.returncode == 2 and sorted(line.split(": ")[:2] for line in said) == [
-        [f"{path}:1", "user"], [f"{path}:2", "ledger"], [f"{path}:3", "tls-ca"],
-        [f"{path}:5", "tls-key"], [f"{path}:8", "sinks"], [f"{path}:9", "sinks"]]
-    path = configuration(folder, "user: nobody", f"ledger: {folder}/l", f"tls-ca: {there}",
+        f"tls-cert: {certificates.path('client.pem')}", f"tls-key: {gone}.key", "sinks:",
+        "  - tls://localhost", f"  - tls://127.0.0.1?tls-ca={gone}.own",
+        f"  - file://{gone}/x.fstrm", f"  - file://{folder}/%Y.fstrm",
+        f"  - unix:///s?spool={gone}/spool/of-this", f"  - unix:///t?spool={folder}/%m",
+        f"spool: {path_of_file(folder)}")
+    assert sorted(said_places(run("--check-config", "--config", path))) == sorted([
+        [f"{path}:{line}", key] for line, key in (
+            (1, "user"), (2, "ledger"), (3, "tls-ca"), (5, "tls-key"), (8, "sinks"), (9, "sinks"),
+            (11, "sinks"), (13, "spool"))])
+    path = configuration(folder, "user: nobody", f"ledger: {folder}/l", f"spool: {folder}/spool",
+                         f"tls-ca: {certificates.path('ca.pem')}",
+                         f"tls-cert: {certificates.path('client.pem')}",
+                         f"tls-key: {certificates.path('client.key')}",
                          "sinks:", "  - tls://localhost", f"  - file://{folder}/%Y.fstrm")
     before = sorted(folder.iterdir())
     done = run("--check-config", "--config", path)
     assert (done.returncode, done.stderr) == (0, "") and sorted(folder.iterdir()) == before
     check_one_line(run("--check-config", "--config", path, "--ledger", f"{gone}/l"), 2,
                    f"--ledger {gone}/l: No such file")
+
+
+def path_of_file(folder):
+    """A file where a folder is wanted."""
+    (folder / "file").touch()
+    return folder / "file"
+
+
+def test_check_config_reads_certificates(folder, certificates):
+    """What OpenSSL cannot use, with the setting that names it; what fits together is fine."""
+    ca, cert, key = (certificates.path(name) for name in ("ca.pem", "client.pem", "client.key"))
+    other, text, both = certificates.path("good.key"), folder / "text", folder / "both.pem"
+    text.write_text("no certificate\n")
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    os.mkfifo(folder / "pipe")
+    path = configuration(
+        folder, f"tls-cert: {cert}", f"tls-key: {other}", "sinks:", "  - tls://a", "  - tls://b",
+        f"  - tls://c?tls-cert={both}&tls-ca={text}",
+        "  - url: tls://d", f"    tls-cert: {cert}", f"  - tls://e?tls-key={key}&tls-ca={ca}",
+        f"  - tls://f?tls-cert={key}&tls-key={key}", f"  - tls://g?tls-key={folder}/pipe")
+    done = run("--check-config", "--config", path)
+    assert said_places(done) == [[f"{path}:{line}", key] for line, key in (
+        (2, "tls-key"), (6, "sinks"), (7, "sinks"), (10, "sinks"), (11, "sinks"))]
+    lines = done.stderr.splitlines()
+    assert f"the key in {other}: key values mismatch" in lines[0]
+    for line, named in zip(lines[1:], (f"'tls://c?tls-cert={both}&tls-ca={text}': tls-ca: ",
+                                       f"tls-cert={cert}': tls-cert: cannot use the key in {cert}",
+                                       f"tls-cert: cannot use the certificate in {key}: ",
+                                       "tls-key: cannot use the key in")):
+        assert named in line
+    assert lines[4].endswith("not a file")
 
 
 def test_config(folder):

@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,9 +89,16 @@ static const char *in_folder(const char *name)
 	return path;
 }
 
+static int open_path(struct room *r, const char *path, int flags)
+{
+	const struct sink_files *files = opener_files(r->opener);
+
+	return files->open(files->arg, path, flags, 0644);
+}
+
 static int try_open(struct room *r, const char *name, int flags)
 {
-	int fd = opener_open(r->opener, in_folder(name), flags, 0644);
+	int fd = open_path(r, in_folder(name), flags);
 
 	if (fd >= 0) {
 		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -115,7 +123,7 @@ static void test_file(void **state)
 	assert_int_equal(try_open(r, "x.fstrm.1", CREATE_NEW), -EPERM);
 	assert_int_equal(try_open(r, "x.fstrm", O_RDONLY), -EPERM);
 	assert_int_equal(try_open(r, "x.fstrm", O_RDWR), -EPERM);
-	assert_int_equal(opener_open(r->opener, "/etc/shadow", O_RDONLY, 0), -EPERM);
+	assert_int_equal(open_path(r, "/etc/shadow", O_RDONLY), -EPERM);
 	assert_int_equal(opener_files(r->opener)->unlink(r->opener, in_folder("x.fstrm")), -EPERM);
 	assert_int_equal(access(in_folder("y.fstrm"), F_OK), -1);
 	finish(r);
@@ -201,7 +209,7 @@ static void test_discard(void **state)
 {
 	struct room *r = start((const char *[]){"file://@/x?rotate-interval=1h", NULL});
 	const struct sink_files *files = opener_files(r->opener);
-	int fd = opener_open(r->opener, in_folder("x"), CREATE_NEW, 0644);
+	int fd = open_path(r, in_folder("x"), CREATE_NEW);
 
 	(void)state;
 	assert_true(fd >= 0);
@@ -310,6 +318,46 @@ static void test_tls(void **state)
 	assert_false(allows("unix:///s", "/c/key.pem", OPENER_OPEN, O_RDONLY));
 }
 
+static void write_config(const char *text)
+{
+	FILE *to = fopen(in_folder("c.yaml"), "w");
+
+	assert_non_null(to);
+	fputs(text, to);
+	assert_int_equal(fclose(to), 0);
+}
+
+static void write_sink(const char *name)
+{
+	char text[PATH];
+
+	snprintf(text, sizeof(text), "sinks:\n  - file://%s/%s\n", folder, name);
+	write_config(text);
+}
+
+/* A pipe in the place of what is read would keep the opener for ever. */
+static void test_pipes(void **state)
+{
+	struct room *r;
+	uint32_t reading;
+
+	(void)state;
+	write_sink("one?rotate-size=1M");
+	r = start((const char *[]){"--config", "@/c.yaml", "--tls-key", "@/k", "tls://h", NULL});
+	unlink(in_folder("c.yaml"));
+	assert_int_equal(mkfifo(in_folder("c.yaml"), 0600), 0);
+	assert_int_equal(mkfifo(in_folder("k"), 0600), 0);
+	assert_int_equal(try_open(r, "k", O_RDONLY), -FILES_NOT_REGULAR);
+	assert_int_equal(try_open(r, "c.yaml", O_RDONLY), -FILES_NOT_REGULAR);
+	assert_int_equal(opener_reload(r->opener, &reading), -EINVAL);
+	assert_int_equal(unlink(in_folder("k")), 0);
+	assert_int_equal(mkdir(in_folder("k"), 0700), 0);
+	assert_int_equal(try_open(r, "k", O_RDONLY), -EISDIR);
+	rmdir(in_folder("k"));
+	finish(r);
+	unlink(in_folder("c.yaml"));
+}
+
 static void test_sockets(void **state)
 {
 	struct room *r = start((const char *[]){"-", NULL});
@@ -330,23 +378,6 @@ static void test_sockets(void **state)
 	assert_int_equal(opener_netns_list(r->opener, entries, 1), -EPERM);
 	assert_int_equal(opener_reload(r->opener, &reading), -EPERM);
 	finish(r);
-}
-
-static void write_config(const char *text)
-{
-	FILE *to = fopen(in_folder("c.yaml"), "w");
-
-	assert_non_null(to);
-	fputs(text, to);
-	assert_int_equal(fclose(to), 0);
-}
-
-static void write_sink(const char *name)
-{
-	char text[PATH];
-
-	snprintf(text, sizeof(text), "sinks:\n  - file://%s/%s\n", folder, name);
-	write_config(text);
 }
 
 static uint32_t reload_to(struct room *r, const char *name)
@@ -479,10 +510,22 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* The only child. */
+static pid_t child(void)
+{
+	FILE *from = fopen("/proc/thread-self/children", "r");
+	int pid = 0;
+
+	assert_non_null(from);
+	assert_int_equal(fscanf(from, "%d", &pid), 1);
+	fclose(from);
+	return pid;
+}
+
 static void test_ends(void **state)
 {
 	struct room *r = start((const char *[]){"file://@/x", NULL});
-	pid_t pid = opener_pid(r->opener);
+	pid_t pid = child();
 	uint64_t begun = now_ms();
 
 	(void)state;
@@ -504,19 +547,40 @@ static void test_stopped(void **state)
 
 	(void)state;
 	opener_begin_loop(r->opener);
-	assert_int_equal(kill(opener_pid(r->opener), SIGSTOP), 0);
+	assert_int_equal(kill(child(), SIGSTOP), 0);
 	assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
 	assert_in_range(now_ms() - begun, OPENER_LOOP_MS - 10, OPENER_LOOP_MS + 200);
 	begun = now_ms();
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
 	assert_in_range(now_ms() - begun, 0, 200);
-	assert_int_equal(kill(opener_pid(r->opener), SIGCONT), 0);
+	assert_int_equal(kill(child(), SIGCONT), 0);
 	while (try_open(r, "x", CREATE) == -ETIMEDOUT)
 		assert_in_range(now_ms() - begun, 0, 2000);
 	assert_int_equal(try_open(r, "y", CREATE), -EPERM);
 	finish(r);
 	unlink(in_folder("x"));
+}
+
+/* What the exit asks at its end waits no more: there was time for an answer all the while. */
+static void test_stopped_at_exit(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	const struct timespec sinks = {.tv_nsec = (OPENER_EXIT_MS + 20) * 1000000L};
+	pid_t pid = child();
+	uint64_t begun;
+
+	(void)state;
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	opener_hurry(r->opener);
+	nanosleep(&sinks, NULL);
+	begun = now_ms();
+	assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
+	assert_false(opener_ended(r->opener));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	finish(r);
+	assert_in_range(now_ms() - begun, 0, OPENER_EXIT_MS / 2);
 }
 
 static void *ask_once(void *arg)
@@ -535,7 +599,7 @@ static void test_stopped_with_others(void **state)
 
 	(void)state;
 	opener_begin_loop(r->opener);
-	assert_int_equal(kill(opener_pid(r->opener), SIGSTOP), 0);
+	assert_int_equal(kill(child(), SIGSTOP), 0);
 	assert_int_equal(pthread_create(&sink, NULL, ask_once, r), 0);
 	begun = now_ms();
 	while (now_ms() - begun < 50)
@@ -548,7 +612,7 @@ static void test_stopped_with_others(void **state)
 	assert_int_equal((intptr_t)result, -ETIMEDOUT);
 	assert_in_range(now_ms() - begun, 0, OPENER_EXIT_MS + 200);
 	begun = now_ms();
-	kill(opener_pid(r->opener), SIGKILL);
+	kill(child(), SIGKILL);
 	finish(r);
 	assert_in_range(now_ms() - begun, 0, 200);
 	unlink(in_folder("x"));
@@ -565,7 +629,7 @@ static void test_no_descriptor_left(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none.rlim_max = before.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	err = opener_open(r->opener, in_folder("x"), CREATE, 0644);
+	err = open_path(r, in_folder("x"), CREATE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(err, -EMFILE);
 	finish(r);
@@ -587,11 +651,13 @@ static void test_killed(void **state)
 	(void)state;
 	lines = 0;
 	log_set_function(count_line);
-	kill(opener_pid(r->opener), SIGKILL);
+	kill(child(), SIGKILL);
 	assert_int_equal(try_open(r, "x", CREATE), -EPIPE);
 	assert_int_equal(try_open(r, "x", CREATE), -EPIPE);
-	log_set_function(NULL);
 	assert_int_equal(lines, 1);
+	assert_true(opener_ended(r->opener) && opener_ended(r->opener));
+	assert_int_equal(lines, 2);
+	log_set_function(NULL);
 	finish(r);
 }
 
@@ -607,11 +673,13 @@ int main(void)
 		cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_ledger),
 		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_pipes),
 		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_stopped_at_exit),
 		cmocka_unit_test(test_stopped_with_others),
 		cmocka_unit_test(test_no_descriptor_left),
 		cmocka_unit_test(test_threads),

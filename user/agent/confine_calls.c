@@ -148,14 +148,12 @@ static int add_check(scmp_filter_ctx filter, const struct check *check)
 	return seccomp_rule_add_array(filter, action, call, 1, &compare);
 }
 
-/* abort, and the end of the opener, which is as SIGTERM: signals to ourselves alone. */
+/* abort: a signal to ourselves alone. */
 static int add_own_signals(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp ourselves = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
-	int rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &ourselves);
 
-	return rc ? rc
-		  : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, &ourselves);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &ourselves);
 }
 
 static int set_attributes(scmp_filter_ctx filter, uint32_t refuse)

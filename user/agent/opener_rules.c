@@ -213,6 +213,8 @@ bool opener_rules_allow(const struct options *o, const struct opener_request *r)
 	case OPENER_ABORT:
 	case OPENER_FORGET:
 		return o->config;
+	case OPENER_HELLO:
+		return true;
 	default:
 		break;
 	}
@@ -235,6 +237,7 @@ bool opener_rules_allow_sink(const struct options *o, size_t sink, const struct 
 	case OPENER_COMMIT:
 	case OPENER_ABORT:
 	case OPENER_FORGET:
+	case OPENER_HELLO:
 		return false;
 	default:
 		return sink_allows(o, &o->sinks[sink], r);

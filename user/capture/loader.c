@@ -70,7 +70,7 @@ static int explain(char *error, int err, const char *what)
 
 	if (err == -EPERM || err == -EACCES)
 		why = "; run it as root, or with the capabilities CAP_NET_RAW, CAP_BPF and "
-		      "CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8)";
+		      "CAP_PERFMON";
 	else if (err == -ENOMEM)
 		why = "; memory or its locked limit is short: try a smaller --ring-size";
 	else if (err == -EINVAL || err == -ENOTSUP || err == -E2BIG)
