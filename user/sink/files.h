@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 struct sink_files {
+	/* To write: -ELOOP for a symbolic link in a sticky folder that all may write to. */
 	int (*open)(void *arg, const char *path, int flags, mode_t mode);
 	/* A stream socket that is connected to this path and never blocks. */
 	int (*connect)(void *arg, const char *path);
