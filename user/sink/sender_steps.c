@@ -132,13 +132,18 @@ static bool worth_trying(struct sender *s)
 	return !again || !s->wait.live || s->counts.connections;
 }
 
-/* A file that cannot be opened, or is open and whole, and takes nothing more. */
+/*
+ * A file that cannot be opened, or is open and whole, and takes nothing more. At the exit of a live
+ * tap that is its end.
+ */
 static void wait_for_file(struct sender *s, int error)
 {
 	s->waiting = true;
+	s->refused = stopping(s) && s->wait.live;
 	count_reason(s, report_file_reason(error, s->open));
 	report_file(&s->report, error, s->open, s->transport->why);
-	back_off(s, true);
+	if (!s->refused)
+		back_off(s, true);
 }
 
 static void file_is_well(struct sender *s)
@@ -342,6 +347,8 @@ static bool step(struct sender *s)
 			sleep_on_queue(s, -1, 0, WAIT_FOREVER);
 		return !ending;
 	}
+	if (s->refused)
+		return false;
 	if (!s->open)
 		return closed_step(s, ending);
 	/* a file is rotated also while the rest of the queue goes into it */

@@ -40,6 +40,7 @@ struct sender {
 	uint64_t claimed_max; /* bytes of the spool that may wait for FINISH */
 	bool resting;         /* a file was finished: the next is opened for its first frame */
 	bool waiting;         /* a file cannot be opened or written just now */
+	bool refused;         /* ... also at the exit */
 	uint64_t opened;      /* monotonic ns */
 	uint64_t progress;    /* monotonic ns when bytes were taken last */
 	unsigned int tries;   /* connections tried in all */
