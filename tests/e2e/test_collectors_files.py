@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import captures
-from collectors import wait_until
-from frames import read_file
+from collectors import fstrm_capture, wait_until
+from frames import read_file, whole_part
 from scripted import Load
 from tap import NOBODY, REPOSITORY, Tap, binary, replay, stop_balanced
 
@@ -186,6 +186,17 @@ def test_full_disk(space, tap, folder):
         subprocess.run(["umount", disk], check=False)
 
 
+def check_readers(path, stream):
+    """What each reader takes of a file that is cut off: every whole message. Returns how many."""
+    path.write_bytes(whole_part(stream))
+    count = len(read_file(path, False))
+    path.write_bytes(stream)
+    for words in (("dnstap", "-q", "-r"), ("dnstap-ldns", "-q", "-r"), ("dnstap-read",)):
+        read = subprocess.run([*words, path], capture_output=True, check=False, timeout=30)
+        assert len(read.stdout.splitlines()) == count, (words, count, read.stderr[-300:])
+    return count
+
+
 @LIVE
 def test_kill(space, tap, folder):
     """kill -9 leaves a file that every reader takes up to its last whole frame."""
@@ -195,7 +206,17 @@ def test_kill(space, tap, folder):
         running.process.kill()
         running.process.wait(10)
         sent = load.stop()
-    assert 0 < len(read_file(folder / "k", False)) <= sent
+    assert 0 < check_readers(folder / "k", (folder / "k").read_bytes()) <= sent
+
+
+def test_cut_anywhere(folder, capture):
+    """So does any other end; and what fstrm_capture writes is the same."""
+    stream = replay_whole(folder, capture).read_bytes()[:40000]
+    counts = [check_readers(folder / "cut", stream[:end]) for end in range(300, 40000, 3989)]
+    assert 0 < counts[0] and counts == sorted(set(counts))
+    with fstrm_capture(folder / "theirs", folder / "socket"):
+        replay(folder, capture, f"unix://{folder}/socket", "full")
+    assert read_file(folder / "theirs") == read_file(folder / "whole")
 
 
 @LIVE
