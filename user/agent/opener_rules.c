@@ -109,7 +109,7 @@ static bool file_allows(const struct sink_url *url, const struct opener_request 
 		return true;
 	if (many) /* the opener looks at what it is (agent/opener_serve.c) */
 		return exact && is_open(r, O_WRONLY | O_APPEND, 0);
-	return exact && is_open(r, O_WRONLY, O_APPEND | O_CREAT | O_TRUNC);
+	return exact && is_open(r, O_WRONLY, O_APPEND | O_CREAT);
 }
 
 static bool unix_allows(const struct sink_url *url, const struct opener_request *r)

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -26,15 +29,42 @@ static int open_to_read(const char *path, int flags)
 	return S_ISDIR(status.st_mode) ? -EISDIR : -FILES_NOT_REGULAR;
 }
 
+/* Where everybody may put a link to what only we may write to, as in /tmp. */
+static bool is_shared(const char *path)
+{
+	char copy[PATH_MAX] = "";
+	struct stat folder;
+
+	memcpy(copy, path, strnlen(path, sizeof(copy) - 1));
+	return !stat(dirname(copy), &folder) && (folder.st_mode & S_ISVTX) &&
+	       (folder.st_mode & S_IWOTH);
+}
+
+/* The error that opening it gave; Linux has others too for a link where links are protected. */
+static int open_error(const char *path, int error)
+{
+	struct stat status;
+
+	return error == EACCES && !lstat(path, &status) && S_ISLNK(status.st_mode) ? -ELOOP
+										   : -error;
+}
+
+/* Another user's link there the kernel refuses only where fs.protected_symlinks is set. */
+static int open_to_write(const char *path, int flags, mode_t mode)
+{
+	const bool careful = (flags & O_ACCMODE) != O_RDONLY && is_shared(path);
+	int fd = open(path, flags | O_CLOEXEC | (careful ? O_NOFOLLOW : 0), mode);
+
+	if (fd >= 0)
+		return fd;
+	return careful ? open_error(path, errno) : -errno;
+}
+
 static int plain_open(void *arg, const char *path, int flags, mode_t mode)
 {
-	int fd;
-
 	(void)arg;
-	if (!(flags & (O_ACCMODE | O_CREAT | O_DIRECTORY)))
-		return open_to_read(path, flags);
-	fd = open(path, flags | O_CLOEXEC, mode);
-	return fd < 0 ? -errno : fd;
+	return flags & (O_ACCMODE | O_CREAT | O_DIRECTORY) ? open_to_write(path, flags, mode)
+							   : open_to_read(path, flags);
 }
 
 const char *files_why(int err)

@@ -19,6 +19,7 @@ struct sink_files {
 	/*
 	 * As open(2). What is only read must be a regular file (or with O_DIRECTORY a folder): a
 	 * pipe or a device in its place could keep the reader for ever. -FILES_NOT_REGULAR else.
+	 * To write: -ELOOP for a symbolic link in a sticky folder that all may write to.
 	 */
 	int (*open)(void *arg, const char *path, int flags, mode_t mode);
 	/* A stream socket that is connected to this path and never blocks. */
