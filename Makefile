@@ -174,8 +174,14 @@ $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 .PHONY: FORCE
 
-# What was made with other flags is made again.
+# What was made with other flags is made again. Every object waits for this.
+NEEDED := libbpf >= 1.0 openssl >= 3.0
 $(BUILD)/flags: FORCE
+	$(Q)command -v pkg-config >/dev/null || \
+		{ echo "packages are missing: sudo scripts/install-deps build" >&2; exit 1; }
+	$(Q)pkg-config --exists '$(NEEDED)' || { echo "$(NEEDED) is needed, as Debian 12 and later" \
+		"have it: sudo scripts/install-deps build; here:" $$(for i in libbpf openssl; do \
+		echo $$i; pkg-config --silence-errors --modversion $$i || echo none; done) >&2; exit 1; }
 	$(Q)mkdir -p $(@D); echo '$(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(HARDENING)' >$@.new; \
 		cmp -s $@.new $@ || cp $@.new $@
 
