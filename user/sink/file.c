@@ -260,12 +260,17 @@ static int file_begin(struct file_transport *f, bool special, char *hint, size_t
 		int rc = f->base.fd;
 
 		f->base.fd = -1;
-		if (rc != -ENXIO || f->files->status(f->files->arg, f->path, &status))
+		if ((rc != -ENXIO && rc != -EACCES) ||
+			f->files->status(f->files->arg, f->path, &status))
 			return rc;
-		if (S_ISSOCK(status.st_mode))
+		if (rc == -EACCES && S_ISREG(status.st_mode))
+			snprintf(hint, hint_size,
+				"it is another user's, which in a folder like /tmp stops root too: "
+				"remove it or take another name");
+		else if (S_ISSOCK(status.st_mode))
 			snprintf(hint, hint_size,
 				"it is a socket: write unix:// instead of file://");
-		if (!S_ISFIFO(status.st_mode))
+		if (rc != -ENXIO || !S_ISFIFO(status.st_mode))
 			return rc;
 	} else if (fstat(f->base.fd, &status)) {
 		return -errno;
