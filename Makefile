@@ -182,8 +182,8 @@ $(BUILD)/flags: FORCE
 	$(Q)pkg-config --exists '$(NEEDED)' || { echo "$(NEEDED) is needed, as Debian 12 and later" \
 		"have it: sudo scripts/install-deps build; here:" $$(for i in libbpf openssl; do \
 		echo $$i; pkg-config --silence-errors --modversion $$i || echo none; done) >&2; exit 1; }
-	$(Q)mkdir -p $(@D); echo '$(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(HARDENING)' >$@.new; \
-		cmp -s $@.new $@ || cp $@.new $@
+	$(Q)mkdir -p $(@D) && echo '$(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(HARDENING)' >$@.new && \
+		{ cmp -s $@.new $@ || cp $@.new $@; }
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(Q)mkdir -p $(@D)
