@@ -22,6 +22,9 @@
 BUILD   ?= build
 CC      ?= gcc
 CLANG   ?= clang
+ifneq ($(words $(CURDIR) $(BUILD)),2)
+$(error make cannot work where a folder's name has a space: $(CURDIR), BUILD=$(BUILD))
+endif
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
 SINKS   ?= - full
 
