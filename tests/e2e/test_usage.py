@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bad input: one clear line on standard error, status 2 for usage and 1 at run time."""
 
+import gzip
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import frames
-from tap import REPOSITORY, binary, unprivileged
+from tap import NOBODY, REPOSITORY, binary, unprivileged
 
 DATA = REPOSITORY / "tests" / "data"
 LIMIT = 20
+PROTECTED = Path("/proc/sys/fs/protected_regular")
 PREVIOUS = frames.control(frames.START, frames.CONTENT_TYPE) + frames.control(frames.STOP)
 
 # the words on the command line, and what the line must name
@@ -42,6 +45,7 @@ USAGE = (
     (["-", "Full"], "did you mean full?"),
     (["dnstap.sock"], "./dnstap.sock"),
     (["tcp://::1:6000"], "tcp://[::1]:6000"),
+    (["localhost:6000", "full"], "did you mean tcp://localhost:6000?"),
     (["/tmp/a", "unix:///tmp/a"], "twice"),
     (["--with-query", "-"], "full"),
     (["--format", "json", "/tmp/a"], "--format"),
@@ -108,6 +112,33 @@ def test_unreadable_capture(folder, words, named, before):
     check_untouched(path)
 
 
+@pytest.mark.parametrize("made, says", (
+    (b"", "it is empty"), (gzip.compress(b"any"), "if it is compressed: zcat FILE |")),
+    ids=("empty", "compressed"))
+def test_capture_that_is_none(folder, made, says):
+    """Said and nothing more: that no packet was on port 53 is no news then."""
+    path = folder / "x.pcap"
+    path.write_bytes(made)
+    check_one_line(run("-r", path, "-"), 1, says)
+
+
+def closed(*words, numbers):
+    """The tap's status when it is started without these standard descriptors."""
+    command = 'exec "$@"' + "".join(f" {number}>&-" for number in numbers)
+    return subprocess.run(["sh", "-c", command, "sh", str(binary()), *map(str, words)],
+                          timeout=LIMIT, capture_output=True, check=False)
+
+
+def test_standard_descriptors_that_are_closed(folder):
+    """Nothing that is opened takes their place: a line of the log in a sink would be the end of it."""
+    path = folder / "x.fstrm"
+    done = closed("-r", DATA / "talk-raw.pcap", f"file://{path}", "full", numbers=(0, 1, 2))
+    assert done.returncode == 0
+    assert len(frames.read_file(path)) == 42
+    done = closed("-r", DATA / "talk-raw.pcap", "-", numbers=(1,))
+    assert done.returncode == 1 and b"error: sink -: cannot be written" in done.stderr
+
+
 @pytest.mark.needs("root", "bpf")
 def test_interface_that_does_not_exist(folder):
     path = folder / "x.fstrm"
@@ -123,6 +154,19 @@ def test_file_that_cannot_be_written(target):
     said = [line for line in done.stderr.splitlines()
             if line.startswith("dnstap-bpf: ") and target in line]
     assert len(said) == 1, done.stderr
+
+
+@pytest.mark.needs("root")
+def test_file_of_another_user(folder):
+    """Permission denied would puzzle root: the kernel protects files in folders like /tmp."""
+    if PROTECTED.read_text() == "0\n":
+        pytest.skip("fs.protected_regular is off")
+    folder.chmod(0o1777)
+    path = folder / "x.fstrm"
+    path.touch()
+    os.chown(path, NOBODY, NOBODY)
+    done = run("-r", DATA / "talk-raw.pcap", f"file://{path}")
+    check_one_line(done, 1, f"{path}: permission denied; another user's file")
 
 
 def test_interface_is_looked_for_before_privileges(readable_program):
@@ -156,7 +200,7 @@ def test_replay_without_a_match(folder):
     """What may be wrong is said; it is no failure."""
     done = run("-r", DATA / "talk-raw.pcap", "--port", 5353, f"file://{folder}/x.fstrm")
     assert done.returncode == 0, done.stderr
-    assert "is on port 5353: is DNS on another one there (--port), or encrypted?" in done.stderr
+    assert "is on port 5353: is DNS on another one there (--port), encrypted, or inside" in done.stderr
     assert "is on port" not in run("-r", DATA / "talk-raw.pcap", "-").stderr
 
 

@@ -179,8 +179,8 @@ static int add_setting(struct walk *w, struct sink_words *words, const yaml_node
 		return fail(w, at, key, "this sink's settings are too long");
 	if (sink_settings_parse(pair, words->url.kind, &settings, why, sizeof(why)))
 		return fail(w, at, "sinks", "%s", why);
-	snprintf(words->text + used, sizeof(words->text) - used, "%c%s",
-		strchr(words->text, '?') ? '&' : '?', pair);
+	words->text[used] = strchr(words->text, '?') ? '&' : '?';
+	memcpy(words->text + used + 1, pair, (size_t)len + 1);
 	return 0;
 }
 

@@ -357,7 +357,7 @@ static void say_nothing_matched(struct run *run)
 
 	if (!pipeline_ledger(run->pipeline)->matched)
 		log_info("no packet in %s is on port %u%s: is DNS on another one there (--port), "
-			 "or encrypted?",
+			 "encrypted, or inside a tunnel?",
 			o->read, o->ports[0], o->port_count > 1 ? " or the others given" : "");
 }
 
@@ -389,11 +389,15 @@ int run_replay(const struct options *options, const struct options_source *sourc
 	struct run run = RUN_INITIALISER;
 	struct replay *replay = NULL;
 	int status = EXIT_RUNTIME;
+	bool read_all;
 
 	if (!open_replay(&run, options, source, &replay) && !run_open(&run, options)) {
 		pipeline_expect_copies(run.pipeline, replay_copies_possible(replay), 0);
-		status = run_finish(&run, replay_all(&run, replay));
-		say_nothing_matched(&run);
+		status = replay_all(&run, replay);
+		read_all = !status;
+		status = run_finish(&run, status);
+		if (read_all)
+			say_nothing_matched(&run);
 	}
 	replay_close(replay);
 	run_close(&run);
