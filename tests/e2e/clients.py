@@ -77,7 +77,7 @@ class UdpClient:
     def __exit__(self, *_) -> None:
         self.socket.close()
 
-    def ask(self, queries: List[bytes], timeout: float = 5.0) -> List[Exchange]:
+    def ask(self, queries: List[bytes], timeout: float = 20.0) -> List[Exchange]:
         """Sends the queries, a few at a time, and returns what happened to each.
 
         Stops waiting `timeout` seconds after the last packet came or went.
@@ -109,7 +109,7 @@ class UdpClient:
         open_ids.discard(exchange.id)
         return True
 
-    def ask_one(self, sent: bytes, timeout: float = 5.0) -> Exchange:
+    def ask_one(self, sent: bytes, timeout: float = 20.0) -> Exchange:
         return self.ask([sent], timeout)[0]
 
     def send(self, payload: bytes) -> None:

@@ -24,7 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def ip(*words: str) -> str:
     """Runs ip(8); raises with its own words when it fails."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
@@ -62,7 +62,7 @@ class Namespace:
 
     @staticmethod
     def remove(name: str) -> None:
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=20, check=False)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=60, check=False)
         shutil.rmtree(Path("/etc/netns", name), ignore_errors=True)
         try:
             os.rmdir("/etc/netns")  # only when it is empty: then it was ours
@@ -86,7 +86,7 @@ class Namespace:
 
     def sysctl(self, name: str, value) -> None:
         subprocess.run(self.command("sysctl", "-qw", f"{name}={value}"), capture_output=True,
-                       timeout=20, check=True)
+                       timeout=60, check=True)
 
     def set_resolver(self, resolv_conf: str, hosts: str) -> None:
         """What programs inside see as /etc/resolv.conf and /etc/hosts; gone with close()."""

@@ -16,7 +16,7 @@ from daemons import Child
 from netns import Namespace
 
 NAMES = 300
-READY_SECONDS = 20
+READY_SECONDS = 60
 
 
 def records() -> List[str]:
@@ -162,3 +162,8 @@ class Unbound(Server):
 
 
 ALL = (Knot, Bind, Unbound)
+
+
+def installed(kinds) -> list:
+    """Of these, each with its number: virtual machines have only what their tests need."""
+    return [(number, kind) for number, kind in enumerate(kinds, 1) if kind.installed()]
