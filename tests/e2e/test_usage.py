@@ -273,22 +273,27 @@ def test_check_config_reads_certificates(folder, certificates):
     text.write_text("no certificate\n")
     both.write_bytes(cert.read_bytes() + key.read_bytes())
     os.mkfifo(folder / "pipe")
+    locked = folder / "locked.key"
+    subprocess.run(["openssl", "pkcs8", "-topk8", "-in", key, "-passout", "pass:x", "-out", locked],
+                   check=True, timeout=LIMIT)
     path = configuration(
         folder, f"tls-cert: {cert}", f"tls-key: {other}", "sinks:", "  - tls://a", "  - tls://b",
         f"  - tls://c?tls-cert={both}&tls-ca={text}",
         "  - url: tls://d", f"    tls-cert: {cert}", f"  - tls://e?tls-key={key}&tls-ca={ca}",
-        f"  - tls://f?tls-cert={key}&tls-key={key}", f"  - tls://g?tls-key={folder}/pipe")
+        f"  - tls://f?tls-cert={key}&tls-key={key}", f"  - tls://g?tls-key={folder}/pipe",
+        f"  - tls://h?tls-key={locked}")
     done = run("--check-config", "--config", path)
     assert said_places(done) == [[f"{path}:{line}", key] for line, key in (
-        (2, "tls-key"), (6, "sinks"), (7, "sinks"), (10, "sinks"), (11, "sinks"))]
+        (2, "tls-key"), (6, "sinks"), (7, "sinks"), (10, "sinks"), (11, "sinks"),
+        (12, "sinks"))]
     lines = done.stderr.splitlines()
     assert f"the key in {other}: key values mismatch" in lines[0]
     for line, named in zip(lines[1:], (f"'tls://c?tls-cert={both}&tls-ca={text}': tls-ca: ",
                                        f"tls-cert={cert}': tls-cert: cannot use the key in {cert}",
-                                       f"tls-cert: cannot use the certificate in {key}: ",
+                                       f"the certificate in {key}: there is none in PEM format",
                                        "tls-key: cannot use the key in")):
         assert named in line
-    assert lines[4].endswith("not a file")
+    assert lines[4].endswith("not a file") and "it has a password" in lines[5]
 
 
 def test_config(folder):

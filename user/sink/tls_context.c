@@ -34,22 +34,36 @@ struct problem {
 /* No key with a password: nobody is there to ask. */
 static int no_password(char *buffer, int size, int writing, void *arg)
 {
-	(void)buffer, (void)size, (void)writing, (void)arg;
+	bool *ret_asked = arg;
+
+	(void)buffer, (void)size, (void)writing;
+	if (ret_asked)
+		*ret_asked = true;
 	return 0;
+}
+
+/* OpenSSL's own words, but for what it says of a file that is something else. */
+static const char *reason_of(unsigned long error)
+{
+	const int reason = ERR_GET_REASON(error);
+	const char *text = error ? ERR_reason_error_string(error) : NULL;
+
+	if (!text || reason == ERR_R_UNSUPPORTED ||
+		(ERR_GET_LIB(error) == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE))
+		return "there is none in PEM format in it";
+	return text;
 }
 
 static int complain(struct problem *p, enum which which, const char *path, int rc)
 {
 	static const char *const names[] = {
 		[CA] = "CA certificates", [CERT] = "certificate", [KEY] = "key"};
-	unsigned long error = ERR_peek_error();
-	const char *reason = error ? ERR_reason_error_string(error) : NULL;
 
 	p->which = which;
 	snprintf(p->text, p->size, "cannot use the %s in %.200s: %s", names[which], path,
-		rc != -EINVAL ? files_why(rc)
-		: reason      ? reason
-			      : "not in PEM format");
+		rc == -EINVAL         ? reason_of(ERR_peek_error())
+		: rc == -EKEYREJECTED ? "it has a password, and nobody is there to give it"
+				      : files_why(rc));
 	ERR_clear_error();
 	return rc;
 }
@@ -157,11 +171,12 @@ static int take_chain(SSL_CTX *ssl, BIO *bio)
 
 static int take_key(SSL_CTX *ssl, BIO *bio)
 {
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+	bool asked = false;
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, &asked);
 	bool ok = key && SSL_CTX_use_PrivateKey(ssl, key) && SSL_CTX_check_private_key(ssl);
 
 	EVP_PKEY_free(key);
-	return ok ? 0 : -EINVAL;
+	return ok ? 0 : asked ? -EKEYREJECTED : -EINVAL;
 }
 
 static int load_pem(struct tls_context *c, SSL_CTX *ssl, const char *path, enum which which,
