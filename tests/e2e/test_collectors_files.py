@@ -245,7 +245,7 @@ def test_one_writer(space, tap, folder, capture):
 def test_two_sinks_of_one_tap(folder, capture):
     """One file by two names is named twice, which cannot be seen before it is opened."""
     result = replay(folder, capture, f"file://{folder}/x", f"file://{folder}/./x", status=1)
-    assert f"/./x: another tap, or another sink of this one, writes to it" in result.stderr
+    assert "/./x: another tap, or another sink of this one, writes to it" in result.stderr
 
 
 @LIVE

@@ -400,18 +400,17 @@ static void a_reader_keeps_no_sink_from_its_file(void **state)
 }
 
 /* Its folder is gone when the next file is due: messages wait, and it is tried again. */
-static void a_file_comes_back_with_its_folder(void **state)
+static void comes_back(const char *rotation)
 {
 	char folder[sizeof(directory) + 32], away[sizeof(directory) + 32];
-	char path[sizeof(folder) + 8], text[sizeof(path) + 8];
+	char path[sizeof(folder) + 8], text[sizeof(path) + 32];
 	struct sink *sink;
 	bool whole;
 
-	(void)state;
 	snprintf(folder, sizeof(folder), "%s", in_directory("folder"));
 	snprintf(away, sizeof(away), "%s", in_directory("away"));
 	snprintf(path, sizeof(path), "%s/f", folder);
-	snprintf(text, sizeof(text), "file://%s", path);
+	snprintf(text, sizeof(text), "file://%s%s", path, rotation);
 	assert_int_equal(mkdir(folder, 0700), 0);
 	sink = open_sink(text, &live);
 	assert_true(sink_connected(sink));
@@ -441,6 +440,13 @@ static void a_file_comes_back_with_its_folder(void **state)
 	assert_true(whole);
 	unlink(path);
 	rmdir(away);
+}
+
+static void a_file_comes_back_with_its_folder(void **state)
+{
+	(void)state;
+	comes_back("");
+	comes_back("?rotate-size=1M");
 }
 
 /* A replay has an end that somebody waits for. */

@@ -168,6 +168,11 @@ static int parse_path(
 	url->kind = kind;
 	if (!*path)
 		return refuse(c, "the path is missing");
+	if (kind == SINK_UNIX && *path == '@')
+		return refuse(c,
+			"an abstract socket cannot be a sink, since anybody may bind it: "
+			"give a path (a socket of that name is ./%.100s)",
+			path);
 	if (kind == SINK_UNIX && strlen(path) > SINK_UNIX_PATH_MAX)
 		return refuse(c, "the path of a Unix socket has at most %d bytes, this has %zu",
 			SINK_UNIX_PATH_MAX, strlen(path));
