@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/confine_calls.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -19,6 +20,10 @@
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
+#endif
+/* Not on every architecture. */
+#ifndef TCGETS2
+#define TCGETS2 TCGETS
 #endif
 
 enum { BOTH = CONFINE_WORKER | CONFINE_OPENER, NAME_SIZE = 32 };
@@ -99,6 +104,7 @@ static const struct check checks[] = {
 	{BOTH, "socket", 0, INT, AF_NETLINK, 0, "interfaces, addresses and routes"},
 	{CONFINE_OPENER, "socket", 0, INT, AF_PACKET, 0, "new interfaces; needs CAP_NET_RAW"},
 	{BOTH, "ioctl", 1, INT, TCGETS, 0, "stdio: is it a terminal?"},
+	{BOTH, "ioctl", 1, INT, TCGETS2, 0, "the same, asked by glibc 2.42 and later"},
 	{BOTH, "ioctl", 1, INT, FIONBIO, 0, "libraries: a socket that never blocks"},
 	{BOTH, "ioctl", 1, INT, FIONREAD, 0, "libraries: how much there is to read"},
 	{BOTH, "ioctl", 1, INT, SIOCGIFNAME, 0, "the name of an interface"},
