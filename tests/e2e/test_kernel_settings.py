@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Kernels that are set otherwise than Debian sets them, and CPUs that come and go. For the virtual
-machines of scripts/kernels alone: what is changed here is the whole machine's."""
+machines of scripts/kernels alone: what is changed here is the whole machine's. Also what else must
+pass each kernel's verifier: the programs with filters, and those of other namespaces."""
 
 import contextlib
 import os
@@ -54,19 +55,21 @@ def without_btf():
 
 @pytest.fixture
 def check(space, folder, readable_program):
-    """check(ring): with the three capabilities the tap works by that ring."""
+    """check(ring, options): with the three capabilities the tap works by that ring."""
     before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (before[1], before[1]))
 
-    def one(ring):
-        with Tap(folder, "--ring", ring, f"file://{folder}/x.fstrm", "full", space=space,
+    def one(ring, *options, shares=1):
+        with Tap(folder, "--ring", ring, *options, f"file://{folder}/x.fstrm", "full", space=space,
                  nobody=True, capabilities=THREE, program=readable_program) as running:
             running.wait_watching()
             with Load(space, 500) as load:
                 time.sleep(0.3)
                 sent = load.stop()
             result = stop_balanced(running)
-        assert result.ledger["frames"] == sent == len(read_file(folder / "x.fstrm"))
+        frames = result.ledger["frames"]
+        assert frames == sent if shares == 1 else 0 < frames < sent
+        assert len(read_file(folder / "x.fstrm")) == frames
 
     yield one
     resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
@@ -77,6 +80,13 @@ def test_perf_event_paranoid_2(check, ring):
     """The kernel's own default: CAP_PERFMON is enough for the perf ring."""
     with setting("kernel/perf_event_paranoid", "2"):
         check(ring)
+
+
+@pytest.mark.parametrize("ring", ("array", "bpf"))
+def test_filters(check, ring):
+    """By networks and by sampling: of the queries some pass."""
+    check(ring, "--client-net", "127.0.0.0/8", "--server-net", "127.0.0.1", "--sample", 2,
+          shares=2)
 
 
 @pytest.mark.parametrize("ring", ("array", "bpf"))
@@ -165,8 +175,23 @@ def test_cpus_come_and_go(space, tap, folder, ring):
     assert sorted(ids) == list(range(EACH_CPU * 2))
 
 
+def test_cpu_again_perf(space, tap, folder):
+    """A perf ring is dead once its CPU has gone: told with its number, and counted."""
+    last = CPUS[-1]
+    running = tap("--ring", "perf", f"file://{folder}/x.fstrm", "full", space=space).wait_watching()
+    with Listener(space):
+        ask_from(last, space, 0).join()
+        switch(last, False)
+        switch(last, True)
+        ask_from(last, space, EACH_CPU).join()
+        until(lambda: f"CPU {last} was brought up after the start" in running.stderr, "told", 60)
+        result = stop_balanced(running)
+    assert result.ledger["frames"] == result.ledger["ring_full"] == EACH_CPU
+
+
 # Last, for 1 holds until the machine is started again.
 @pytest.mark.parametrize("value", ("0", "1"))
 def test_unprivileged_bpf_disabled(check, value):
     with setting("kernel/unprivileged_bpf_disabled", value):
         check("array")
+
