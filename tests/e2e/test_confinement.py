@@ -89,7 +89,11 @@ def check_opener(status, uid, kept):
 
 
 def is_gone(pid):
-    return not Path(f"/proc/{pid}").exists()
+    """Or has ended, and who inherited it has not noticed yet."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 @LIVE
@@ -168,6 +172,9 @@ def test_replay_by_root(folder):
         for status in worker(running):
             check_powerless(status)
         check_opener(opener(running), 0, mask("net_raw", "dac_override"))
+        wait_until("the sink, and so the signals", (folder / "x.fstrm").exists)
+        running.process.send_signal(signal.SIGUSR1)
+        wait_until("the ledger, though it waits", lambda: "ledger:" in running.stderr)
     assert len(read_file(folder / "x.fstrm")) == 10
 
 
@@ -385,15 +392,16 @@ def test_opener_killed(space, tap, folder):
 
 
 @ROOT
-@pytest.mark.parametrize("sink", ("file", "tcp"))
-def test_opener_of_a_replay_killed(folder, sink):
-    """So does a replay that waits: for the rest of its file, or for room in a queue."""
-    sink = {"file": f"file://{folder}/x", "tcp": "tcp://127.0.0.1:9?queue=128K"}[sink]
+@pytest.mark.parametrize("waits_for", ("packet", "room"))
+def test_opener_of_a_replay_killed(folder, waits_for):
+    """So does a replay that waits: in the middle of a packet, or for room in a queue."""
     pipe = folder / "pipe"
     os.mkfifo(pipe, 0o600)
-    with Tap(folder, "-r", pipe, sink, "full") as running:
+    words = (pipe, f"file://{folder}/x") if waits_for == "packet" else (
+        captures.write_large(folder / "large", 5000), "tcp://127.0.0.1:9?queue=128K")
+    with Tap(folder, "-r", *words, "full") as running:
         with open(pipe, "r+b", buffering=0) as writer:
-            writer.write(captures.pcap(captures.ETHERNET, captures.large_ethernet(9))[:60000])
+            writer.write(captures.pcap(captures.ETHERNET, captures.large_ethernet(1))[:60])
             wait_until("it reads", lambda: worker(running)[0]["Seccomp"].strip() == "2")
             time.sleep(0.2)
             os.kill(opener_pid(running), signal.SIGKILL)

@@ -112,8 +112,8 @@ static struct spool *open_spool(void)
 {
 	char hint[300] = "";
 	struct spool *spool = NULL;
-	int rc = spool_new(&files_plain, spool_path, &url, SINK_SPOOL_MIN, &spool, hint,
-		sizeof(hint));
+	int rc = spool_new(
+		&files_plain, spool_path, &url, SINK_SPOOL_MIN, &spool, hint, sizeof(hint));
 
 	failures_check(!rc == !!spool && (!rc || (rc < 0 && failures_failed())));
 	return spool;
@@ -258,7 +258,7 @@ static void open_capture(enum failures_how how)
 			rc = replay_begin(replay, error);
 		*error = rc ? *error : 0;
 		failures_check(!rc == !*error);
-		while (!rc && replay_pipe_fd(replay) < 0 && replay_next(replay, &packet, error) > 0)
+		while (!rc && replay_next(replay, &packet, error) > 0)
 			;
 		replay_close(replay);
 	}
@@ -269,8 +269,7 @@ static struct netlink open_route(void)
 	struct netlink route;
 
 	failures_spare(true);
-	route = (struct netlink){
-		.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
+	route = (struct netlink){.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
 	failures_check(route.fd >= 0);
 	failures_spare(false);
 	return route;

@@ -294,19 +294,32 @@ int run_finish(struct run *run, int status)
 	return status;
 }
 
-/* A pipe may have nothing for long: what was read goes out meanwhile. False: stop waiting. */
-static bool await_packet(struct run *run, struct replay *replay)
+static void handle_signal(struct run *run)
 {
-	struct pollfd fds[2] = {
-		{.fd = replay_pipe_fd(replay), .events = POLLIN},
+	int signal = run_take_signal(run);
+
+	if (signal == SIGHUP)
+		run_reopen(run);
+	else if (signal == SIGUSR1)
+		run_report(run, false);
+}
+
+/* A pipe may have nothing for long: what was read goes out meanwhile. False: stop waiting. */
+static bool await_bytes(void *arg, int fd)
+{
+	struct run *run = arg;
+	struct pollfd fds[3] = {
+		{.fd = fd, .events = POLLIN},
 		{.fd = run->stop_fd, .events = POLLIN},
+		{.fd = run->signal_fd, .events = POLLIN},
 	};
 
-	if (fds[0].fd < 0 || poll(fds, 2, 0) > 0)
+	if (poll(fds, 2, 0) > 0)
 		return !fds[1].revents;
 	pipeline_flush(run->pipeline);
-	while (poll(fds, 2, -1) < 0 && errno == EINTR)
-		;
+	while (!fds[0].revents && !fds[1].revents)
+		if (poll(fds, 3, -1) > 0 && fds[2].revents)
+			handle_signal(run);
 	return !fds[1].revents;
 }
 
@@ -317,7 +330,7 @@ static int replay_batch(struct run *run, struct replay *replay)
 	struct captured packet;
 
 	for (int i = 0; i < REPLAY_BATCH; i++) {
-		int got = await_packet(run, replay) ? replay_next(replay, &packet, error) : 0;
+		int got = replay_next(replay, &packet, error);
 
 		if (got < 0)
 			log_error("%s", error);
@@ -326,16 +339,6 @@ static int replay_batch(struct run *run, struct replay *replay)
 		pipeline_packet(run->pipeline, &packet);
 	}
 	return 1;
-}
-
-static void handle_signal(struct run *run)
-{
-	int signal = run_take_signal(run);
-
-	if (signal == SIGHUP)
-		run_reopen(run);
-	else if (signal == SIGUSR1)
-		run_report(run, false);
 }
 
 static int replay_all(struct run *run, struct replay *replay)
@@ -393,6 +396,7 @@ int run_replay(const struct options *options, const struct options_source *sourc
 
 	if (!open_replay(&run, options, source, &replay) && !run_open(&run, options)) {
 		pipeline_expect_copies(run.pipeline, replay_copies_possible(replay), 0);
+		replay_set_wait(replay, await_bytes, &run);
 		status = replay_all(&run, replay);
 		read_all = !status;
 		status = run_finish(&run, status);

@@ -2,6 +2,7 @@
 #include "capture/replay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,10 @@ struct replay {
 	pcap_t *pcap;
 	link_fn *link;
 	const char *path;
-	int pipe_fd; /* -1: a regular file, which never makes one wait */
+	int pipe_fd;
+	replay_wait_fn *wait; /* NULL: whoever reads waits */
+	void *wait_arg;
+	bool ended; /* it said that nothing comes any more */
 };
 
 static void ethernet(struct cursor *c, struct captured *ret)
@@ -84,38 +88,54 @@ static link_fn *link_of(int type)
 }
 
 /* NULL with errno. */
-static FILE *open_input(const char *path)
+static int open_input(const char *path)
 {
-	FILE *from;
-	int fd, error;
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC)
+				   : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 
-	if (strcmp(path, "-"))
-		return fopen(path, "re");
-	fd = dup(STDIN_FILENO);
-	if (fd < 0)
-		return NULL;
-	from = fdopen(fd, "r");
-	if (!from) {
-		error = errno;
-		close(fd);
-		errno = error;
-	}
-	return from;
+	return fd < 0 ? -errno : fd;
 }
 
-/* A pipe is read without a buffer, so that its descriptor tells whether there is more. */
+/* Also in the middle of a packet, where libpcap would wait and hear of nothing else. */
+static ssize_t read_pipe(void *cookie, char *to, size_t size)
+{
+	struct replay *r = cookie;
+	ssize_t got;
+
+	r->ended = r->wait && !r->wait(r->wait_arg, r->pipe_fd);
+	if (r->ended)
+		return 0;
+	do {
+		got = read(r->pipe_fd, to, size);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
+static int close_pipe(void *cookie)
+{
+	struct replay *r = cookie;
+
+	return close(r->pipe_fd);
+}
+
 static int open_file(struct replay *r)
 {
+	const cookie_io_functions_t pipe = {.read = read_pipe, .close = close_pipe};
+	int fd = open_input(r->path), err;
 	struct stat status;
 
-	r->file = open_input(r->path);
-	if (!r->file || fstat(fileno(r->file), &status))
-		return -errno;
-	if (!S_ISREG(status.st_mode)) {
-		setvbuf(r->file, NULL, _IONBF, 0);
-		r->pipe_fd = fileno(r->file);
-	}
-	return 0;
+	if (fd < 0)
+		return fd;
+	err = fstat(fd, &status) ? -errno : 0;
+	r->pipe_fd = fd;
+	if (!err && S_ISREG(status.st_mode))
+		r->file = fdopen(fd, "r");
+	else if (!err)
+		r->file = fopencookie(r, "r", pipe);
+	if (r->file)
+		return 0;
+	close(fd);
+	return err ? err : -ENOMEM;
 }
 
 static int refuse(const struct replay *r, const char *why, char *error)
@@ -151,7 +171,6 @@ int replay_open(const char *path, struct replay **ret, char error[static REPLAY_
 		return -ENOMEM;
 	}
 	r->path = path;
-	r->pipe_fd = -1;
 	err = open_file(r);
 	if (err) {
 		refuse(r, strerror(-err), error);
@@ -215,9 +234,10 @@ static void describe(
 	ret->source.wire = h->len - taken;
 }
 
-int replay_pipe_fd(const struct replay *r)
+void replay_set_wait(struct replay *r, replay_wait_fn *wait, void *arg)
 {
-	return r->pipe_fd;
+	r->wait = wait;
+	r->wait_arg = arg;
 }
 
 bool replay_copies_possible(const struct replay *r)
@@ -237,6 +257,8 @@ int replay_next(struct replay *r, struct captured *ret, char error[static REPLAY
 	case PCAP_ERROR_BREAK:
 		return 0;
 	default:
+		if (r->ended)
+			return 0;
 		snprintf(error, REPLAY_ERROR_MAX, "cannot read on in %s: %s", r->path,
 			pcap_geterr(r->pcap));
 		return -EIO;

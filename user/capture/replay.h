@@ -26,8 +26,12 @@ int replay_open(const char *path, struct replay **ret, char error[static REPLAY_
 int replay_begin(struct replay *replay, char error[static REPLAY_ERROR_MAX]);
 void replay_close(struct replay *replay);
 
-/* Readable when replay_next will not wait; -1 for a regular file, which never makes one wait. */
-int replay_pipe_fd(const struct replay *replay);
+/*
+ * For a pipe, before each read of it: waits until this descriptor is readable. False: it need not
+ * be read on, and replay_next says that this was the end.
+ */
+typedef bool replay_wait_fn(void *arg, int fd);
+void replay_set_wait(struct replay *replay, replay_wait_fn *wait, void *arg);
 
 /* True for the link types of captures on "any" interface, where a packet may stand several times:
  * each packet then comes with its direction, and its interface where the file tells. */
