@@ -225,7 +225,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 FAILURES := $(filter $(BUILD)/tests/failures/%,$(TESTS))
 WRAPS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/failures/wraps_*.c))
 $(FAILURES): $(BUILD)/tests/failures/%: $(BUILD)/tests/failures/%.o \
-		$(BUILD)/tests/failures/failures.o $(WRAPS) $(TEST_OBJECTS)
+		$(BUILD)/tests/failures/failures.o $(BUILD)/tests/failures/scene.o $(WRAPS) $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) \
 		$$(nm $(WRAPS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p') -o $@ $^ $(LIBS) -lcmocka
 
