@@ -150,6 +150,7 @@ floors:
 	$(Q)scripts/check-floors
 
 unit: $(TESTS)
+	$(Q)scripts/check-wraps $(BUILD)
 	$(Q)scripts/run-unit $(TESTS)
 
 clean:

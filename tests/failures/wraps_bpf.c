@@ -10,6 +10,9 @@ WRAP(int, bpf_object__open_skeleton, CALL, -ENOMEM, ENOMEM,
 	skeleton, options)
 WRAP(int, bpf_object__load_skeleton, CALL, -EPERM, EPERM, (struct bpf_object_skeleton * skeleton),
 	skeleton)
+WRAP(int, libbpf_probe_bpf_helper, CALL, -EPERM, EPERM,
+	(enum bpf_prog_type type, enum bpf_func_id helper, const void *options), type, helper,
+	options)
 WRAP(int, bpf_map_create, CALL, -1, ENOMEM,
 	(enum bpf_map_type type, const char *name, __u32 key, __u32 value, __u32 entries,
 		const struct bpf_map_create_opts *options),

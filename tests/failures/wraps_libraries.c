@@ -46,6 +46,12 @@ WRAP(int, SSL_CTX_use_PrivateKey, CALL, 0, 0, (SSL_CTX * context, EVP_PKEY *key)
 WRAP(int, SSL_CTX_check_private_key, CALL, 0, 0, (const SSL_CTX *context), context)
 WRAP(int, X509_VERIFY_PARAM_set1_ip_asc, CALL, 0, 0,
 	(X509_VERIFY_PARAM * parameters, const char *ip), parameters, ip)
+WRAP(long, SSL_CTX_ctrl, CALL, 0, 0, (SSL_CTX * context, int what, long number, void *arg), context,
+	what, number, arg)
+WRAP(long, SSL_ctrl, CALL, 0, 0, (SSL * ssl, int what, long number, void *arg), ssl, what, number,
+	arg)
+WRAP(int, SSL_read_ex, CALL, 0, ECONNRESET, (SSL * ssl, void *bytes, size_t len, size_t *ret), ssl,
+	bytes, len, ret)
 WRAP(int, SSL_connect, CALL, -1, ECONNRESET, (SSL * ssl), ssl)
 WRAP(int, SSL_peek_ex, CALL, 0, ECONNRESET, (SSL * ssl, void *bytes, size_t len, size_t *ret), ssl,
 	bytes, len, ret)

@@ -64,6 +64,7 @@ WRAP(int, sigprocmask, CALL, -1, EINVAL, (int action, const sigset_t *set, sigse
 WRAP(int, socket, CALL, -1, EMFILE, (int domain, int type, int protocol), domain, type, protocol)
 WRAP(int, socketpair, CALL, -1, EMFILE, (int domain, int type, int protocol, int pair[2]), domain,
 	type, protocol, pair)
+WRAP(int, pipe2, CALL, -1, EMFILE, (int ends[2], int flags), ends, flags)
 WRAP(unsigned int, if_nametoindex, CALL, 0, ENODEV, (const char *name), name)
 WRAP(int, connect, CALL | WAITS, -1, ENOBUFS, (int fd, const struct sockaddr *to, socklen_t len),
 	fd, to, len)
@@ -94,6 +95,9 @@ WRAP(int, inotify_init1, CALL, -1, EMFILE, (int flags), flags)
 WRAP(int, inotify_add_watch, CALL, -1, ENOSPC, (int fd, const char *path, uint32_t mask), fd, path,
 	mask)
 WRAP(int, dup, CALL, -1, EMFILE, (int fd), fd)
+WRAP(int, dup3, CALL, -1, EMFILE, (int fd, int to, int flags), fd, to, flags)
+WRAP(int, close_range, CALL, -1, ENOSYS, (unsigned int from, unsigned int to, int flags), from, to,
+	flags)
 WRAP(int, mkdir, CALL, -1, EROFS, (const char *path, mode_t mode), path, mode)
 WRAP(DIR *, opendir, CALL, NULL, EMFILE, (const char *path), path)
 WRAP(FILE *, fopen, CALL, NULL, EMFILE, (const char *path, const char *mode), path, mode)

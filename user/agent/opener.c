@@ -432,7 +432,8 @@ int opener_start(
 	int err = o ? start(o, options, source) : -ENOMEM;
 
 	if (err) {
-		log_error("cannot start the opener: %s", strerror(-err));
+		log_error("cannot start the opener: %s",
+			err == -EPIPE ? "it ended at once" : strerror(-err));
 		opener_stop(o);
 		return err;
 	}
