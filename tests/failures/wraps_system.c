@@ -51,6 +51,7 @@ WRAP(int, pthread_create, CALL, EAGAIN, EAGAIN,
 	attr, start, arg)
 WRAP(int, pthread_mutex_clocklock, CALL, ETIMEDOUT, ETIMEDOUT,
 	(pthread_mutex_t * lock, clockid_t clock, const struct timespec *until), lock, clock, until)
+WRAP(int, pthread_mutex_trylock, CALL, EBUSY, EBUSY, (pthread_mutex_t * lock), lock)
 WRAP(int, nanosleep, CALL | WAITS, -1, EINTR, (const struct timespec *time, struct timespec *rest),
 	time, rest)
 WRAP(pid_t, fork, CALL, -1, EAGAIN, (void))
@@ -170,6 +171,13 @@ int __wrap_open(const char *path, int flags, ...)
 		return -1;
 	}
 	return __real_open(path, flags, mode);
+}
+
+/* open without a mode, where the compiler checks that there need be none. */
+int __wrap___open_2(const char *path, int flags);
+int __wrap___open_2(const char *path, int flags)
+{
+	return __wrap_open(path, flags);
 }
 
 int __real_openat(int at, const char *path, int flags, ...);
