@@ -5,8 +5,9 @@
 #   sudo make run      install what is missing, build, and tap this host to the terminal
 #   sudo make check    install what the tests need, build, and run every test
 #   sudo make check-full    the same with every cut of every capture, larger comparisons, and the
-#                           Debian package's life in a fresh root
+#                           Debian package's life in a fresh root, and check-memory
 #   sudo make check-kernels live tests under the kernels of four Debian releases, in virtual machines
+#   sudo make check-memory  the end-to-end tests under the sanitizers, a part under valgrind
 #   sudo make coverage which lines and branches of user/ the tests run: build/coverage/index.html
 #   make lint          clang's warnings, clang-tidy and cppcheck; part of `check`
 #   sudo make fuzz SECONDS=60    each fuzzer for so long; what they find stays in build/fuzz/
@@ -63,7 +64,7 @@ NEEDS_ROOT = $(if $(filter -r% --read%,$(SINKS)),,$(filter-out 0,$(shell id -u))
 own = if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
 .PHONY: all lib run check check-full bench soak fuzz fuzzers unit corpora floors clean manual install \
-	install-library deb check-kernels coverage lint clang-check tidy cppcheck objects
+	install-library deb check-kernels check-memory coverage lint clang-check tidy cppcheck objects
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -109,12 +110,16 @@ check-kernels:
 		DNSTAP_BPF_KERNELS='$(KERNELS)' /usr/bin/python3 -m pytest -v -rsP -p no:cacheprovider \
 		tests/e2e/test_kernels.py; status=$$?; $(own); exit $$status
 
+check-memory:
+	$(Q)scripts/install-deps memory
+	$(Q)BUILD=$(BUILD) scripts/memory; status=$$?; $(own); exit $$status
+
 coverage:
 	$(Q)scripts/install-deps coverage
 	$(Q)BUILD=$(BUILD) scripts/coverage; status=$$?; $(own); exit $$status
 
 # Warnings of clang's are errors too, in everything that is compiled.
-objects: $(OBJECTS) $(patsubst %.c,$(BUILD)/%.o,$(foreach room,unit bpf fuzz bench,\
+objects: $(OBJECTS) $(patsubst %.c,$(BUILD)/%.o,$(foreach room,unit bpf failures fuzz bench,\
 	$(wildcard tests/$(room)/*.c)))
 clang-check:
 	$(Q)$(MAKE) --no-print-directory CC=$(CLANG) BUILD=$(BUILD)/clang objects
@@ -150,6 +155,7 @@ floors:
 	$(Q)scripts/check-floors
 
 unit: $(TESTS)
+	$(Q)scripts/check-wraps $(BUILD)
 	$(Q)scripts/run-unit $(TESTS)
 
 clean:
@@ -225,7 +231,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_OBJECTS)
 FAILURES := $(filter $(BUILD)/tests/failures/%,$(TESTS))
 WRAPS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/failures/wraps_*.c))
 $(FAILURES): $(BUILD)/tests/failures/%: $(BUILD)/tests/failures/%.o \
-		$(BUILD)/tests/failures/failures.o $(WRAPS) $(TEST_OBJECTS)
+		$(BUILD)/tests/failures/failures.o $(BUILD)/tests/failures/scene.o $(WRAPS) $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) \
 		$$(nm $(WRAPS) | sed -n 's/.* T __wrap_/-Wl,--wrap=/p') -o $@ $^ $(LIBS) -lcmocka
 

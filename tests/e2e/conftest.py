@@ -18,7 +18,7 @@ import netns  # noqa: E402
 import probes  # noqa: E402
 from certificates import Certificates  # noqa: E402
 from required import Required  # noqa: E402
-from tap import Tap, binary  # noqa: E402
+from tap import PATIENCE, Tap, binary  # noqa: E402
 
 TEST_SECONDS = 90
 GUEST_FACTOR = 5  # an emulated machine's time, beside another's (scripts/kernels)
@@ -51,7 +51,7 @@ def pytest_runtest_protocol(item):
     mark = item.get_closest_marker("seconds")
     before = signal.signal(signal.SIGALRM, _too_long)
     seconds = mark.args[0] if mark else TEST_SECONDS
-    signal.alarm(seconds * (1 if probes.guest() else GUEST_FACTOR))
+    signal.alarm(seconds * PATIENCE * (1 if probes.guest() else GUEST_FACTOR))
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -12,7 +12,7 @@ from typing import Callable, Dict, List, Set
 
 from clients import query
 from netns import Namespace
-from tap import Tap
+from tap import PATIENCE as TIMES, Tap
 
 PATIENCE = 8.0  # seconds: a namespace is looked for every 2 s, an interface once a second
 
@@ -21,7 +21,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -
     """Waits for the condition; returns how long that took."""
     start = time.monotonic()
     while not condition():
-        assert time.monotonic() < start + seconds, f"never: {what}"
+        assert time.monotonic() < start + seconds * TIMES, f"never: {what}"
         time.sleep(0.02)
     return time.monotonic() - start
 

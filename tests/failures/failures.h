@@ -6,7 +6,8 @@
  * and so on until one run passes without a failure. After each run no descriptor may be left open;
  * a run that does not end is killed and named; leaks are LeakSanitizer's to find.
  *
- * Calls of all threads count, but for those that say failures_spare.
+ * Calls of all threads count, but for those that say failures_spare, and those of the opener, a
+ * child: what they share lies in memory of both.
  */
 #ifndef TEST_FAILURES_H
 #define TEST_FAILURES_H
@@ -14,18 +15,19 @@
 #include <stdbool.h>
 
 enum failures_how {
-	FAILURES_ERROR,     /* the call returns an error, once */
-	FAILURES_ALL,       /* this one and all behind it */
-	FAILURES_SAME,      /* this one and all of the same function behind it, but poll */
-	FAILURES_INTERRUPT, /* EINTR, where there may be: nobody must notice */
-	FAILURES_SHORT,     /* less is written or read than was asked: nobody must notice */
+	FAILURES_ERROR = 1,     /* the call returns an error, once */
+	FAILURES_ALL = 2,       /* this one and all behind it */
+	FAILURES_SAME = 4,      /* this one and all of the same function behind it, but poll */
+	FAILURES_INTERRUPT = 8, /* EINTR, where there may be: nobody must notice */
+	FAILURES_SHORT = 16,    /* less is written or read than was asked: nobody must notice */
 };
 
 /* What is wrong it says by failures_check. */
 typedef void failures_scenario(enum failures_how how);
 
-/* Returns the number of calls that were made to fail. */
-unsigned int failures_each(const char *name, failures_scenario *scenario, enum failures_how how);
+/* Each step-th call. Returns the number of calls that were made to fail. */
+unsigned int failures_each(
+	const char *name, failures_scenario *scenario, enum failures_how how, unsigned int step);
 
 /* This thread's calls do not fail and do not count. */
 void failures_spare(bool spare);

@@ -4,13 +4,6 @@
  * stays, the spool has what it said it took, a replay ends with its ledger balanced or says why it
  * cannot, and the sets of addresses stay as they were.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <linux/netlink.h>
@@ -27,56 +20,13 @@
 #include "agent/summary.h"
 #include "capture/interfaces.h"
 #include "capture/replay.h"
-#include "failures.h"
+#include "scene.h"
 #include "sink/files.h"
 #include "sink/spool.h"
 
 enum { FRAMES = 30, FRAME = 20000, COMMITS = 3 };
 
-static char directory[] = "/tmp/test-failures-XXXXXX";
-static char ledger_path[64], file_path[64], spool_path[64];
-
-/* What of the file's beginning and end there is; false: no such file. */
-static bool read_file(const char *path, char *text, size_t size)
-{
-	FILE *from;
-	size_t len = 0;
-
-	failures_spare(true);
-	from = fopen(path, "re");
-	if (from) {
-		len = fread(text, 1, size - 1, from);
-		fclose(from);
-	}
-	failures_spare(false);
-	text[len] = 0;
-	return from;
-}
-
-static void write_file(const char *path, const char *text)
-{
-	FILE *to;
-
-	failures_spare(true);
-	to = fopen(path, "we");
-	failures_check(to && fputs(text, to) >= 0);
-	fclose(to);
-	failures_spare(false);
-}
-
-static unsigned int files_beside(void)
-{
-	unsigned int count = 0;
-	DIR *dir;
-
-	failures_spare(true);
-	dir = opendir(directory);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	failures_spare(false);
-	return count;
-}
+static char ledger_path[SCENE_PATH_MAX], file_path[SCENE_PATH_MAX], spool_path[SCENE_PATH_MAX];
 
 static void write_ledger(enum failures_how how)
 {
@@ -89,19 +39,19 @@ static void write_ledger(enum failures_how how)
 	unsigned int before;
 	int rc;
 
-	write_file(ledger_path, "old");
-	before = files_beside();
+	scene_write(ledger_path, "old");
+	before = scene_count_files();
 	rc = summary_check_file(&files_plain, ledger_path);
 	failures_check(!rc || (rc < 0 && failures_failed()));
 	rc = summary_json_file(&summary, &files_plain, ledger_path);
 	failures_check(!rc || (rc < 0 && failures_failed()));
 	failures_check(how == FAILURES_ERROR || !rc);
-	failures_check(read_file(ledger_path, text, sizeof(text)));
+	failures_check(scene_read(ledger_path, text, sizeof(text)));
 	if (rc)
 		failures_check(!strcmp(text, "old"));
 	else
 		failures_check(strstr(text, "\"balanced\": true}\n"));
-	failures_check(files_beside() == before || failures_failed_in("unlink"));
+	failures_check(scene_count_files() == before || failures_failed_in("unlink"));
 }
 
 /* The spool. */
@@ -201,41 +151,27 @@ static void empty_spool(enum failures_how how)
 
 /* A replay, the whole program. */
 
-/* Runs it with these words; the opener of the run before has told of its end. */
-static int run_program(char words[][80], int count)
+static int replay(struct options *options, const struct options_source *source)
 {
-	static struct options options;
-	char *argv[16], error[OPTIONS_ERROR_MAX];
-	const struct options_source source = {.argc = count, .argv = argv};
-	int status;
-
-	for (int i = 0; i < count; i++)
-		argv[i] = words[i];
-	argv[count] = NULL;
-	failures_spare(true);
-	failures_check(!options_parse_from(&source, &options, error));
-	signal(SIGCHLD, SIG_DFL);
-	failures_spare(false);
-	status = run_replay(&options, &source);
-	options_free(&options);
-	return status;
+	return run_replay(options, source);
 }
 
 static void replay_file(enum failures_how how)
 {
 	static char text[20000];
-	char words[][80] = {"dnstap-bpf", "-r", "tests/data/talk-ethernet.pcap", "--with-query",
-		"--ledger", "", "--extra", "{vlan}", "", "full", "--confine", "off"};
+	char words[][SCENE_WORD_MAX] = {"dnstap-bpf", "-r", "tests/data/talk-ethernet.pcap",
+		"--with-query", "--ledger", "", "--extra", "{vlan}", "", "full", "--confine",
+		"off"};
 	int status;
 
 	snprintf(words[5], sizeof(words[5]), "%s", ledger_path);
 	snprintf(words[8], sizeof(words[8]), "file://%s", file_path);
-	write_file(ledger_path, "old");
-	status = run_program(words, sizeof(words) / sizeof(words[0]));
+	scene_write(ledger_path, "old");
+	status = scene_run(replay, words, sizeof(words) / sizeof(words[0]));
 	failures_check(status == EXIT_OK || (failures_failed() && how == FAILURES_ERROR));
 	failures_check(status == EXIT_OK || status == EXIT_RUNTIME);
 	failures_check(status == EXIT_OK || failures_lines() > 0);
-	failures_check(read_file(ledger_path, text, sizeof(text)));
+	failures_check(scene_read(ledger_path, text, sizeof(text)));
 	if (strcmp(text, "old"))
 		failures_check(strstr(text, "\"final\": true, \"balanced\": true}\n"));
 	else
@@ -331,55 +267,26 @@ static void list_addresses(enum failures_how how)
 	close_route(&route);
 }
 
-#define TEST(scenario, ...)                                                                        \
-	static void test_##scenario(void **state)                                                  \
-	{                                                                                          \
-		static const enum failures_how hows[] = {__VA_ARGS__};                             \
-                                                                                                   \
-		(void)state;                                                                       \
-		for (size_t i = 0; i < sizeof(hows) / sizeof(hows[0]); i++)                        \
-			assert_true(failures_each(#scenario, scenario, hows[i]) > 0);              \
-	}
-
-TEST(write_ledger, FAILURES_ERROR)
-TEST(fill_spool, FAILURES_ERROR, FAILURES_INTERRUPT, FAILURES_SHORT)
-TEST(empty_spool, FAILURES_ERROR, FAILURES_INTERRUPT, FAILURES_SHORT)
-TEST(replay_file, FAILURES_ERROR, FAILURES_INTERRUPT, FAILURES_SHORT)
-TEST(open_capture, FAILURES_ERROR)
-TEST(list_interfaces, FAILURES_ERROR, FAILURES_INTERRUPT)
-TEST(list_addresses, FAILURES_ERROR, FAILURES_INTERRUPT)
-
-static int make_directory(void **state)
+static bool set_up(void)
 {
-	(void)state;
-	if (!mkdtemp(directory) || !freopen("/dev/null", "r", stdin))
-		return -1;
-	snprintf(ledger_path, sizeof(ledger_path), "%s/ledger.json", directory);
-	snprintf(file_path, sizeof(file_path), "%s/file", directory);
-	snprintf(spool_path, sizeof(spool_path), "%s/spool", directory);
-	return 0;
-}
-
-static int remove_directory(void **state)
-{
-	char command[100];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -r %s", directory);
-	return system(command);
+	scene_path("ledger.json", ledger_path);
+	scene_path("file", file_path);
+	scene_path("spool", spool_path);
+	return freopen("/dev/null", "r", stdin);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_write_ledger),
-		cmocka_unit_test(test_fill_spool),
-		cmocka_unit_test(test_empty_spool),
-		cmocka_unit_test(test_replay_file),
-		cmocka_unit_test(test_open_capture),
-		cmocka_unit_test(test_list_interfaces),
-		cmocka_unit_test(test_list_addresses),
+	enum { QUIETLY = FAILURES_INTERRUPT | FAILURES_SHORT };
+	static const struct scene_test tests[] = {
+		SCENE_TEST(write_ledger, FAILURES_ERROR),
+		SCENE_TEST(fill_spool, FAILURES_ERROR | QUIETLY),
+		SCENE_TEST(empty_spool, FAILURES_ERROR | QUIETLY),
+		SCENE_TEST(replay_file, FAILURES_ERROR | QUIETLY),
+		SCENE_TEST(open_capture, FAILURES_ERROR),
+		SCENE_TEST(list_interfaces, FAILURES_ERROR | FAILURES_INTERRUPT),
+		SCENE_TEST(list_addresses, FAILURES_ERROR | FAILURES_INTERRUPT),
 	};
 
-	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+	return scene_main(tests, sizeof(tests) / sizeof(tests[0]), set_up, NULL);
 }

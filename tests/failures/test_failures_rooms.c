@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* No memory for a room, or no randomness: NULL or an error, and nothing is left behind. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "agent/pipeline.h"
 #include "agent/summary.h"
@@ -21,7 +15,7 @@
 #include "exchange/exchanges.h"
 #include "exchange/held.h"
 #include "exchange/roles.h"
-#include "failures.h"
+#include "scene.h"
 #include "record.h"
 #include "sink/queue.h"
 #include "wire/duplicates.h"
@@ -136,27 +130,14 @@ static void new_pipeline(enum failures_how how)
 	pipeline_free(pipeline);
 }
 
-#define TEST(scenario)                                                                             \
-	static void test_##scenario(void **state)                                                  \
-	{                                                                                          \
-		(void)state;                                                                       \
-		assert_true(failures_each(#scenario, scenario, FAILURES_ERROR) > 1);               \
-		failures_each(#scenario, scenario, FAILURES_ALL);                                  \
-	}
-
-TEST(new_rooms)
-TEST(fill_prefixes)
-TEST(assemble)
-TEST(new_pipeline)
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new_rooms),
-		cmocka_unit_test(test_fill_prefixes),
-		cmocka_unit_test(test_assemble),
-		cmocka_unit_test(test_new_pipeline),
+	static const struct scene_test tests[] = {
+		SCENE_TEST(new_rooms, FAILURES_ERROR | FAILURES_ALL),
+		SCENE_TEST(fill_prefixes, FAILURES_ERROR | FAILURES_ALL),
+		SCENE_TEST(assemble, FAILURES_ERROR | FAILURES_ALL),
+		SCENE_TEST(new_pipeline, FAILURES_ERROR | FAILURES_ALL),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return scene_main(tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
 }

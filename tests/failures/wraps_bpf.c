@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libbpf, whose headers and libpcap's do not go together. */
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "wraps.h"
@@ -9,7 +10,21 @@ WRAP(int, bpf_object__open_skeleton, CALL, -ENOMEM, ENOMEM,
 	skeleton, options)
 WRAP(int, bpf_object__load_skeleton, CALL, -EPERM, EPERM, (struct bpf_object_skeleton * skeleton),
 	skeleton)
-WRAP(int, libbpf_num_possible_cpus, CALL, -EIO, EIO, (void))
+WRAP(int, libbpf_probe_bpf_helper, CALL, -EPERM, EPERM,
+	(enum bpf_prog_type type, enum bpf_func_id helper, const void *options), type, helper,
+	options)
+WRAP(int, bpf_map_create, CALL, -1, ENOMEM,
+	(enum bpf_map_type type, const char *name, __u32 key, __u32 value, __u32 entries,
+		const struct bpf_map_create_opts *options),
+	type, name, key, value, entries, options)
+WRAP(int, bpf_map_update_elem, CALL, -1, ENOMEM,
+	(int fd, const void *key, const void *value, __u64 flags), fd, key, value, flags)
+WRAP(int, bpf_obj_get_info_by_fd, CALL, -1, EPERM, (int fd, void *info, __u32 *len), fd, info, len)
+WRAP(int, bpf_prog_load, CALL, -1, EPERM,
+	(enum bpf_prog_type type, const char *name, const char *license,
+		const struct bpf_insn *code, size_t count,
+		const struct bpf_prog_load_opts *options),
+	type, name, license, code, count, options)
 WRAP(struct ring_buffer *, ring_buffer__new, CALL, NULL, ENOMEM,
 	(int fd, ring_buffer_sample_fn fn, void *arg, const struct ring_buffer_opts *options), fd,
 	fn, arg, options)

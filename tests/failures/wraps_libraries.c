@@ -3,11 +3,14 @@
 #include <ares.h>
 #include <fstrm.h>
 #include <netdb.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pcap/pcap.h>
 #include <string.h>
 
 #include "wraps.h"
+
+typedef STACK_OF(X509_INFO) X509_INFOS;
 
 WRAP(int, getaddrinfo, CALL, EAI_MEMORY, ENOMEM,
 	(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **ret),
@@ -30,6 +33,30 @@ WRAP(int, SSL_CTX_set_default_verify_paths, CALL, 0, 0, (SSL_CTX * context), con
 WRAP(SSL *, SSL_new, CALL, NULL, 0, (SSL_CTX * context), context)
 WRAP(int, SSL_set_fd, CALL, 0, 0, (SSL * ssl, int fd), ssl, fd)
 WRAP(int, SSL_set1_host, CALL, 0, 0, (SSL * ssl, const char *host), ssl, host)
+WRAP(BIO *, BIO_new_fp, CALL, NULL, 0, (FILE * file, int close), file, close)
+WRAP(X509_INFOS *, PEM_X509_INFO_read_bio, CALL, NULL, 0,
+	(BIO * bio, X509_INFOS *all, pem_password_cb *password, void *arg), bio, all, password, arg)
+WRAP(X509 *, PEM_read_bio_X509_AUX, CALL, NULL, 0,
+	(BIO * bio, X509 **ret, pem_password_cb *password, void *arg), bio, ret, password, arg)
+WRAP(EVP_PKEY *, PEM_read_bio_PrivateKey, CALL, NULL, 0,
+	(BIO * bio, EVP_PKEY **ret, pem_password_cb *password, void *arg), bio, ret, password, arg)
+WRAP(int, X509_STORE_add_cert, CALL, 0, 0, (X509_STORE * store, X509 *one), store, one)
+WRAP(int, SSL_CTX_use_certificate, CALL, 0, 0, (SSL_CTX * context, X509 *one), context, one)
+WRAP(int, SSL_CTX_use_PrivateKey, CALL, 0, 0, (SSL_CTX * context, EVP_PKEY *key), context, key)
+WRAP(int, SSL_CTX_check_private_key, CALL, 0, 0, (const SSL_CTX *context), context)
+WRAP(int, X509_VERIFY_PARAM_set1_ip_asc, CALL, 0, 0,
+	(X509_VERIFY_PARAM * parameters, const char *ip), parameters, ip)
+WRAP(long, SSL_CTX_ctrl, CALL, 0, 0, (SSL_CTX * context, int what, long number, void *arg), context,
+	what, number, arg)
+WRAP(long, SSL_ctrl, CALL, 0, 0, (SSL * ssl, int what, long number, void *arg), ssl, what, number,
+	arg)
+WRAP(int, SSL_read_ex, CALL, 0, ECONNRESET, (SSL * ssl, void *bytes, size_t len, size_t *ret), ssl,
+	bytes, len, ret)
+WRAP(int, SSL_connect, CALL, -1, ECONNRESET, (SSL * ssl), ssl)
+WRAP(int, SSL_peek_ex, CALL, 0, ECONNRESET, (SSL * ssl, void *bytes, size_t len, size_t *ret), ssl,
+	bytes, len, ret)
+WRAP(int, SSL_write_ex, CALL, 0, ECONNRESET,
+	(SSL * ssl, const void *bytes, size_t len, size_t *ret), ssl, bytes, len, ret)
 
 /* libfstrm takes the rdwr over, but for this. */
 struct fstrm_writer *__real_fstrm_writer_init(

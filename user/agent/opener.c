@@ -128,13 +128,22 @@ static int settle(struct opener *o)
 	return err;
 }
 
+/* What the kernel has no memory for is no sign of the opener's end. */
+static int not_sent(int error)
+{
+	if (error == EAGAIN)
+		return -ETIMEDOUT;
+	return error == ENOBUFS || error == ENOMEM ? -error : -EPIPE;
+}
+
 static int post(struct opener *o, struct opener_request *r)
 {
 	o->sequence = o->sequence == UINT32_MAX ? 1 : o->sequence + 1;
 	o->verb = r->verb;
 	r->sequence = o->sequence;
-	if (send(o->fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
+	while (send(o->fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		if (errno != EINTR)
+			return not_sent(errno);
 	atomic_store(&o->asked, clock_monotonic());
 	return 0;
 }
@@ -423,7 +432,8 @@ int opener_start(
 	int err = o ? start(o, options, source) : -ENOMEM;
 
 	if (err) {
-		log_error("cannot start the opener: %s", strerror(-err));
+		log_error("cannot start the opener: %s",
+			err == -EPIPE ? "it ended at once" : strerror(-err));
 		opener_stop(o);
 		return err;
 	}

@@ -182,6 +182,8 @@ int run_open(struct run *run, const struct options *options)
 		return err;
 	}
 	err = run_add_local(run);
+	if (err)
+		log_error("cannot keep the networks of --local: %s", strerror(-err));
 	if (!err)
 		err = check_ledger(run);
 	if (!err)

@@ -356,6 +356,9 @@ static int check_first(const struct space *space, const struct options *o, int e
 	}
 	if (space->count && (!err || !is_named(space, o)))
 		return 0;
+	/* of the other reasons it has been said */
+	if (err == -ENODEV || err == -ETIMEDOUT)
+		log_error("cannot watch the interfaces: %s", strerror(-err));
 	if (err || o->netns_count)
 		return err;
 	log_error("no interface is up with an address or a default route: name one with -i");

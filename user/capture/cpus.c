@@ -47,7 +47,9 @@ static int read_list(const char *path, char list[static LIST_MAX])
 
 	if (fd < 0)
 		return -errno;
-	len = read(fd, list, LIST_MAX - 1);
+	do
+		len = read(fd, list, LIST_MAX - 1);
+	while (len < 0 && errno == EINTR);
 	if (len < 0)
 		err = -errno;
 	close(fd);

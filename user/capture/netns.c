@@ -147,6 +147,8 @@ static void take_name(struct netns *n, const char *folder, const char *name)
 	struct found *f;
 	struct stat file;
 
+	if (*name == '.')
+		return;
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	if (!stat_namespace(n, path, &file))
 		return;
@@ -156,19 +158,6 @@ static void take_name(struct netns *n, const char *folder, const char *name)
 	if (!*f->entry.name)
 		snprintf(f->entry.name, sizeof(f->entry.name), "%s", name);
 	f->wanted |= is_wanted(n, name, same_text);
-}
-
-static void scan_folder(struct netns *n, const char *folder)
-{
-	DIR *dir = opendir(folder);
-	struct dirent *entry;
-
-	if (!dir)
-		return; /* nobody has named one yet */
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			take_name(n, folder, entry->d_name);
-	closedir(dir);
 }
 
 static bool is_number(const char *text)
@@ -196,13 +185,15 @@ static void read_container(struct netns *n, const char *pid, struct netns_entry 
 	container_of_cgroup(n->cgroup, entry->container);
 }
 
-static void take_process(struct netns *n, const char *pid)
+static void take_process(struct netns *n, const char *folder, const char *pid)
 {
 	char path[PATH_MAX_HERE];
 	struct found *f;
 	struct stat file;
 
-	snprintf(path, sizeof(path), "/proc/%s/ns/net", pid);
+	if (!is_number(pid))
+		return;
+	snprintf(path, sizeof(path), "%s/%s/ns/net", folder, pid);
 	if (!stat_namespace(n, path, &file))
 		return;
 	f = find_or_add(n, file.st_ino, path);
@@ -216,30 +207,39 @@ static void take_process(struct netns *n, const char *pid)
 	f->wanted |= is_wanted(n, pid, same_text);
 }
 
-static int scan_processes(struct netns *n)
+typedef void take_fn(struct netns *n, const char *folder, const char *name);
+
+/* A folder half read would be one with namespaces missing, and those are let go. */
+static int scan_folder(struct netns *n, const char *folder, take_fn *take)
 {
-	DIR *dir = opendir("/proc");
+	DIR *dir = opendir(folder);
 	struct dirent *entry;
+	int err;
 
 	if (!dir)
 		return -errno;
-	while ((entry = readdir(dir)))
-		if (is_number(entry->d_name))
-			take_process(n, entry->d_name);
+	for (errno = 0; (entry = readdir(dir)); errno = 0)
+		take(n, folder, entry->d_name);
+	err = -errno;
 	closedir(dir);
-	return 0;
+	return err;
 }
 
 static int scan(struct netns *n)
 {
-	int err;
+	int err = 0;
 
 	n->no_memory = false;
 	for (size_t i = 0; i < n->count; i++)
 		n->found[i].seen = false;
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-		scan_folder(n, folders[i]);
-	err = scan_processes(n);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]) && !err; i++) {
+		err = scan_folder(n, folders[i], take_name);
+		/* nobody has named one yet, or not for us */
+		if (err == -ENOENT || err == -ENOTDIR || err == -EACCES)
+			err = 0;
+	}
+	if (!err)
+		err = scan_folder(n, "/proc", take_process);
 	return !err && n->no_memory ? -ENOMEM : err;
 }
 

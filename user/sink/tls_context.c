@@ -118,6 +118,7 @@ static int add_trusted_folder(const struct tls_context *c, SSL_CTX *ssl, const c
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	char path[SINK_TEXT_MAX + 256];
 	struct dirent *entry;
+	int rc;
 
 	if (fd < 0)
 		return fd;
@@ -125,15 +126,16 @@ static int add_trusted_folder(const struct tls_context *c, SSL_CTX *ssl, const c
 		close(fd);
 		return -ENOMEM;
 	}
-	while ((entry = readdir(dir))) {
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
 		if (!tls_name_is_hashed(entry->d_name))
 			continue;
 		/* as OpenSSL: one that cannot be read is missed when it is needed */
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
 		add_trusted_file(c, ssl, path);
 	}
+	rc = -errno;
 	closedir(dir);
-	return 0;
+	return rc;
 }
 
 static int load_ca(struct tls_context *c, SSL_CTX *ssl, struct problem *p)
