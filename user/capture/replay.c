@@ -87,7 +87,7 @@ static link_fn *link_of(int type)
 	}
 }
 
-/* NULL with errno. */
+/* A descriptor or -errno. */
 static int open_input(const char *path)
 {
 	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC)

@@ -63,8 +63,8 @@ static int open_to_write(const char *path, int flags, mode_t mode)
 static int plain_open(void *arg, const char *path, int flags, mode_t mode)
 {
 	(void)arg;
-	return flags & (O_ACCMODE | O_CREAT | O_DIRECTORY) ? open_to_write(path, flags, mode)
-							   : open_to_read(path, flags);
+	return (flags & (O_ACCMODE | O_CREAT | O_DIRECTORY)) ? open_to_write(path, flags, mode)
+							     : open_to_read(path, flags);
 }
 
 const char *files_why(int err)
