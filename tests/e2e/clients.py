@@ -77,7 +77,7 @@ class UdpClient:
     def __exit__(self, *_) -> None:
         self.socket.close()
 
-    def ask(self, queries: List[bytes], timeout: float = 5.0) -> List[Exchange]:
+    def ask(self, queries: List[bytes], timeout: float = 20.0) -> List[Exchange]:
         """Sends the queries, a few at a time, and returns what happened to each.
 
         Stops waiting `timeout` seconds after the last packet came or went.
@@ -109,7 +109,7 @@ class UdpClient:
         open_ids.discard(exchange.id)
         return True
 
-    def ask_one(self, sent: bytes, timeout: float = 5.0) -> Exchange:
+    def ask_one(self, sent: bytes, timeout: float = 20.0) -> Exchange:
         return self.ask([sent], timeout)[0]
 
     def send(self, payload: bytes) -> None:
@@ -150,5 +150,5 @@ def dnsperf(space: Namespace, server: str, count: int, data: Path,
 
 
 def dig(space: Namespace, *words: str) -> str:
-    return subprocess.run(space.command("dig", "+tries=1", "+time=5", *words),
-                          capture_output=True, text=True, timeout=20, check=True).stdout
+    return subprocess.run(space.command("dig", "+tries=1", "+time=20", *words),
+                          capture_output=True, text=True, timeout=60, check=True).stdout

@@ -33,9 +33,9 @@ ASKED = 200      # legitimate queries of one port
 ASKED_IN_ALL = 5000
 FIRST_PORT = 20000
 PATIENCE = 0.3   # s of silence after which a client goes on
-FLOOD_SECONDS = 30
+FLOOD_SECONDS = 120
 # Wide, for two CPUs carry the server, the flood, the client and the tap.
-ANSWERED, KEPT, TRIES = 0.8, 0.4, 4
+ANSWERED, KEPT, TRIES = 0.8, 0.4, 8
 LOSSES = re.compile("ring_full|ring_broken|packet_|duplicates|dns_|reassembled_m|transit|frame_o|"
                     "queries_evicted|queries_unanswered|responses_unmatched|skipped_|evicted|"
                     "fragments_(?!reass)")

@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import Callable, Dict, List, Set
 
 from clients import query
+from collectors import wait_until
 from netns import Namespace
 from tap import Tap
 
-PATIENCE = 8.0  # seconds: a namespace is looked for every 2 s, an interface once a second
+PATIENCE = 60.0  # seconds: a namespace is looked for every 2 s, an interface once a second
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
-    """Waits for the condition; returns how long that took."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() < start + seconds, f"never: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - start
+def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Waits for the condition."""
+    wait_until(what, condition, seconds)
 
 
 def ip_batch(space: Namespace, *lines: str) -> None:
@@ -119,6 +116,17 @@ def own_kib(pid: int) -> int:
     return int(re.search(r"^RssAnon:\s+(\d+)", text, re.M).group(1))
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def switches(pid: int) -> int:
+    """How often a process has gone to sleep of itself: each wake-up ends with one."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
+
+
+def until_at_rest(pid: int, most: int = 6, seconds: float = 1.5) -> None:
+    """Until it sleeps for a while with hardly a wake-up; what it had to do may take its time."""
+    def rests() -> bool:
+        before = switches(pid)
+        time.sleep(seconds)
+        return switches(pid) - before <= most
+
+    until(rests, "it sleeps")

@@ -24,10 +24,29 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def ip(*words: str) -> str:
     """Runs ip(8); raises with its own words when it fails."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def settle() -> None:
+    """Until what this host has sent so far has arrived where it goes.
+
+    A packet that crosses lo or a veth pair waits in a queue of the CPU that sent it, first in,
+    first out; on a busy machine that may be long after sendto(2) has returned.
+    """
+    cpus = os.sched_getaffinity(0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+        last.bind(("127.0.0.1", 0))
+        last.settimeout(20)
+        try:
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                last.sendto(b"", last.getsockname())
+                last.recv(1)
+        finally:
+            os.sched_setaffinity(0, cpus)
 
 
 def remove_leftovers() -> None:
@@ -62,7 +81,7 @@ class Namespace:
 
     @staticmethod
     def remove(name: str) -> None:
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=20, check=False)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=60, check=False)
         shutil.rmtree(Path("/etc/netns", name), ignore_errors=True)
         try:
             os.rmdir("/etc/netns")  # only when it is empty: then it was ours
@@ -86,7 +105,7 @@ class Namespace:
 
     def sysctl(self, name: str, value) -> None:
         subprocess.run(self.command("sysctl", "-qw", f"{name}={value}"), capture_output=True,
-                       timeout=20, check=True)
+                       timeout=60, check=True)
 
     def set_resolver(self, resolv_conf: str, hosts: str) -> None:
         """What programs inside see as /etc/resolv.conf and /etc/hosts; gone with close()."""

@@ -5,22 +5,22 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional
 
 import pytest
 
-from netns import Namespace
+from collectors import wait_until
+from netns import Namespace, settle
 
 # Each test that takes one runs on every ring that this kernel lets us open.
 RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring))
          for ring in ("array", "bpf", "perf")]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START_SECONDS = 20
-STOP_SECONDS = 20
+START_SECONDS = 60
+STOP_SECONDS = 60
 NOBODY = 65534
 
 PACKET_OUT = ("datagrams", "segments", "fragments")
@@ -134,16 +134,33 @@ class Tap:
 
     def wait_watching(self) -> "Tap":
         """Until it says that it watches."""
-        deadline = time.monotonic() + START_SECONDS
-        while "watching" not in self.stderr:
+        def watches() -> bool:
             ended = self.process.poll()
             assert ended is None, f"the tap ended with {ended}: {self.stderr}"
-            assert time.monotonic() < deadline, f"the tap never said `watching`: {self.stderr}"
-            time.sleep(0.005)
+            return "watching" in self.stderr
+
+        wait_until("the tap says `watching`", watches, START_SECONDS)
         return self
 
+    def report(self) -> dict:
+        """The ledger and the sinks as they are now; of a tap that runs."""
+        self.ledger_file.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        wait_until("the ledger is written", self.ledger_file.exists)
+        return json.loads(self.ledger_file.read_text())
+
+    def seen(self) -> int:
+        """Packets that the tap has read by now, and those that its filters left in the kernel."""
+        count = self.report()["ledger"]
+        return count["recorded"] + count["filtered_kernel"]
+
+    def wait_seen(self, count: int) -> None:
+        wait_until(f"{count} packets are seen", lambda: self.seen() >= count)
+
     def stop(self, number: int = signal.SIGINT) -> Result:
+        """Ends it when all that was sent before has arrived."""
         assert self.process.poll() is None, f"the tap ended by itself: {self.stderr}"
+        settle()
         self.process.send_signal(number)
         return self.wait()
 

@@ -19,7 +19,9 @@ from tap import REPOSITORY, Tap, binary, replay, stop_balanced
 LIVE = pytest.mark.needs("root", "namespaces", "bpf")
 KINDS = ("unix", "tcp", "tls")
 TALK = REPOSITORY / "tests" / "data" / "talk-ethernet.pcap"
-EXIT_SECONDS = 3.6  # 3 for the sinks, the rest is the capture's and this machine's
+EXIT_SECONDS = 10  # 3 for all sinks at once, the rest is for what else the machine does
+# Connections that a collector must have had; each is noted twice where TLS is spoken on it.
+TRIES = {"rubbish": 6, "huge_control": 6, "closes_at_once": 6, "closes_in_frame": 6}
 REASONS = ("failed_connect", "failed_handshake", "ended_closed", "ended_timeout",
            "ended_protocol", "ended_error", "disk_full")
 
@@ -61,7 +63,9 @@ def test_misbehaviour(kind, space, tap, folder, certificates):
             sink_text(kind, place(kind, folder, number), "queue=128K", *ca), "full")]
         running = tap(*words, f"file://{folder}/x.fstrm", "full", space=space).wait_watching()
         with Load(space, 5000) as load:
-            time.sleep(2)
+            wait_until("each has been tried again", lambda: all(
+                len(one.connections) >= TRIES.get(one.manner.__name__, 1) for one in bad))
+            wait_until("more than a queue holds", lambda: load.sent > 5000)
             sent = load.stop()
         begun = time.monotonic()
         result = stop_balanced(running)
@@ -84,10 +88,10 @@ def check_reasons(sinks):
         assert sinks[manner]["connections"] == 0
         assert sinks[manner]["lost_queue_full"] > 0
     for manner in ("rubbish", "huge_control", "closes_at_once"):
-        assert sinks[manner]["failed_handshake"] > 1, manner
+        assert sinks[manner]["failed_handshake"] >= TRIES[manner] // 2 - 1, manner
     assert sinks["never_reads"]["unconfirmed"] > 0 and sinks["never_reads"]["confirmed"] == 0
     assert sinks["never_finishes"]["unconfirmed"] == sinks["never_finishes"]["offered"]
-    assert sinks["closes_in_frame"]["ended_closed"] > 3
+    assert sinks["closes_in_frame"]["ended_closed"] >= TRIES["closes_in_frame"] // 2 - 1
 
 
 @LIVE
@@ -212,9 +216,9 @@ def test_tls_handshake_has_a_deadline(folder, certificates):
     """Somebody who lets connect and says nothing; what was not delivered is counted."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 6042))):
         with Tap(folder, "-r", TALK, "tls://127.0.0.1:6042?tls-verify=no") as tap:
-            wait_until("a line about it", lambda: "not done in time" in tap.stderr, 8)
+            wait_until("a line about it", lambda: "not done in time" in tap.stderr)
             tap.process.terminate()
-            sink = tap.wait(12).sinks[0]
+            sink = tap.wait().sinks[0]
             assert sink["failed_connect"] >= 1 and sink["lost_undelivered"] == sink["offered"]
 
 
@@ -226,7 +230,7 @@ def test_tls_handshake_has_a_deadline(folder, certificates):
 def test_missing_or_wrong_files(words, says):
     """Said at the start, in one line, with status 1; and nothing is connected."""
     done = subprocess.run([str(binary()), "-r", str(TALK), *words], capture_output=True, text=True,
-                          timeout=20, check=False)
+                          timeout=60, check=False)
     assert done.returncode == 1
     assert says in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
@@ -235,7 +239,7 @@ def test_key_of_another_certificate(certificates):
     done = subprocess.run(
         [str(binary()), "-r", str(TALK), "--tls-cert", str(certificates.path("client.pem")),
          "--tls-key", str(certificates.path("good.key")), "tls://localhost"],
-        capture_output=True, text=True, timeout=20, check=False)
+        capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "key values mismatch" in done.stderr and len(done.stderr.splitlines()) == 1
 
@@ -243,9 +247,9 @@ def test_key_of_another_certificate(certificates):
 def test_unix_path_appears(folder):
     """At once, however long the tap has been trying: the folder is watched."""
     with Tap(folder, "-r", TALK, f"unix://{folder}/late") as tap:
-        time.sleep(3)
+        time.sleep(6)  # pauses grow with what has passed
         begun = time.monotonic()
         with Scripted(folder / "late") as collector:
             collector.wait_started()
-            assert time.monotonic() - begun < 0.5
+            assert time.monotonic() - begun < 2
             assert tap.wait().status == 0

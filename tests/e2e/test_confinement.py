@@ -16,6 +16,8 @@ import captures
 from certificates import Certificates
 from collectors import Collector, wait_until
 from frames import read_file
+from hosts import watched
+from netns import settle
 from scripted import Load, Scripted, server_context, sink_text
 from tap import NOBODY, REPOSITORY, Tap, binary, stop_balanced
 
@@ -25,7 +27,7 @@ TALK = REPOSITORY / "tests" / "data" / "talk-ethernet.pcap"
 MESSAGES = 42  # in TALK
 CAPABILITIES = {"dac_override": 1, "net_raw": 13, "sys_ptrace": 19, "sys_admin": 21}
 THREE = ("net_raw", "bpf", "perfmon")
-EXIT_SECONDS = 3.6  # 3, and what this machine adds
+EXIT_SECONDS = 10  # 3, and what a busy machine adds
 SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -98,9 +100,8 @@ def test_started_by_root(space, tap, folder):
     running = tap(f"unix://{folder}/s?spool={folder}/spool", "full", "tcp://127.0.0.1:6000",
                   "tls://localhost:6001", f"file://{folder}/x.fstrm", "-", space=space)
     running.wait_watching()
-    threads = worker(running)
-    assert len(threads) == 6
-    for status in threads:
+    wait_until("a thread for each sink", lambda: len(worker(running)) == 6)
+    for status in worker(running):
         check_powerless(status)
     second = opener_pid(running)
     check_opener(opener(running), 0, mask("net_raw", "dac_override"))
@@ -124,10 +125,9 @@ def test_started_with_three_capabilities(space, tap, folder, readable_program):
         check_powerless(status, bounds=True)
     check_opener(opener(running), NOBODY, mask("net_raw"))
     with Load(space, 1000) as load:
-        time.sleep(0.2)
         sent = load.stop()
     result = stop_balanced(running)
-    assert result.ledger["frames"] == sent == len(read_file(folder / "x.fstrm"))
+    assert 0 < result.ledger["frames"] == sent == len(read_file(folder / "x.fstrm"))
 
 
 @LIVE
@@ -190,7 +190,7 @@ def test_replay_by_anybody(folder, readable_program):
 
 def run(*words):
     return subprocess.run([str(word) for word in (binary(), *words)], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=20, check=False)
+                          capture_output=True, text=True, timeout=60, check=False)
 
 
 @ROOT
@@ -229,10 +229,10 @@ def test_root_without_setuid(folder):
     command = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all", "--ambient-caps=-all",
                binary(), "-r", TALK]
     done = subprocess.run([*map(str, command), f"file://{folder}/x", "full"], capture_output=True,
-                          text=True, timeout=20, check=False)
+                          text=True, timeout=60, check=False)
     assert done.returncode == 1 and "CAP_SETUID" in done.stderr and "--user root" in done.stderr
     done = subprocess.run([*map(str, command), "--user", "root", f"file://{folder}/x", "full"],
-                          capture_output=True, text=True, timeout=20, check=False)
+                          capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0 and "stays root" in done.stderr, done.stderr
     assert len(read_file(folder / "x")) == MESSAGES
 
@@ -264,18 +264,20 @@ def test_what_only_root_reaches(space, tap, secret):
     running = tap("--ledger", secret / "ledger.json", f"unix://{path}", "full",
                   f"file://{secret}/%Y-x.fstrm?rotate-size=64K", "full", space=space)
     running.wait_watching()
-    with Load(space, 8000) as load:
-        time.sleep(0.3)
+    with Load(space, 4000) as load:
+        time.sleep(6)  # pauses grow with what has passed
         begun = time.monotonic()
         with Collector(path) as collector:
             path.chmod(0o600)
             collector.wait_started()
-            assert time.monotonic() - begun < 0.5, "it was not seen to come"
+            assert time.monotonic() - begun < 2, "it was not seen to come"
+            collector.wait_frames(1)
         path.unlink()
-        time.sleep(0.3)
         with Collector(path) as again:
             path.chmod(0o600)
             again.wait_started()
+            again.wait_frames(1)
+            wait_until("several files", lambda: len(list(secret.glob("*x.fstrm*"))) > 3)
             running.process.send_signal(signal.SIGUSR1)
             wait_until("the ledger", (secret / "ledger.json").exists)
             sent = load.stop()
@@ -298,7 +300,7 @@ def test_spool_only_root_reaches(space, tap, secret, folder):
     words = (f"unix://{secret}/s?spool={secret}/spool&spool-size=4M", "full")
     running = tap(*words, space=space).wait_watching()
     with Load(space, 8000) as load:
-        time.sleep(0.6)
+        wait_until("enough is sent", lambda: load.sent > 3000)
         sent = load.stop()
     assert stop_balanced(running).sinks[0]["spooled"] == sent
     segments = list((secret / "spool").rglob("*.seg"))
@@ -317,7 +319,7 @@ def test_tls_key_only_root_reads(space, tap, secret, session_folder):
     cas = secret / "cas"
     cas.mkdir(0o700)
     (cas / "ca.pem").write_bytes(made.path("ca.pem").read_bytes())
-    subprocess.run(["openssl", "rehash", str(cas)], check=True, capture_output=True, timeout=20)
+    subprocess.run(["openssl", "rehash", str(cas)], check=True, capture_output=True, timeout=60)
     made.path("client.key").chmod(0o600)
     where = ("127.0.0.1", 6090)
     sink = sink_text("tls", ("localhost", 6090), f"tls-ca={cas}",
@@ -331,7 +333,6 @@ def test_tls_key_only_root_reads(space, tap, secret, session_folder):
     with Scripted(where, "good", server_context(made, client_ca="other-ca"), space) as second:
         second.wait_started()
         with Load(space, 100) as load:
-            time.sleep(0.3)
             sent = load.stop()
         second.wait_frames(sent)
         stop_balanced(running)
@@ -352,9 +353,9 @@ def test_ends_from_a_terminal(space, folder):
         second = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
         begun = time.monotonic()
         os.killpg(pid, signal.SIGINT)
-        assert process.wait(20) == 0, err.read_text()
+        assert process.wait(60) == 0, err.read_text()
         assert time.monotonic() - begun < EXIT_SECONDS
-        wait_until("the opener's end", lambda: is_gone(second), 2)
+        wait_until("the opener's end", lambda: is_gone(second))
     finally:
         process.kill()
         process.wait(10)
@@ -368,10 +369,10 @@ def test_killed(space, tap, folder):
     second = opener_pid(running)
     running.process.kill()
     running.process.wait(10)
-    wait_until("the opener's end", lambda: is_gone(second), 2)
+    wait_until("the opener's end", lambda: is_gone(second))
     running = tap(f"file://{folder}/x", "full", space=space).wait_watching()
     os.kill(opener_pid(running), signal.SIGKILL)
-    result = running.wait(10)
+    result = running.wait()
     assert result.status == 1 and "the opener has ended" in result.stderr
     read_file(folder / "x")
 
@@ -395,15 +396,13 @@ def test_opener_stopped(space, tap, folder):
             add_interface(space, "new0")
             running.process.send_signal(signal.SIGHUP)
             with Load(space, 1000) as load:
-                time.sleep(1.5)
-                received = len(collector.arrivals)
+                collector.wait_frames(1000)
                 sent = load.stop()
-            assert received > 500, received
             wait_until("all of them", lambda: len(collector.arrivals) == sent)
             begun = time.monotonic()
             running.process.send_signal(signal.SIGTERM)
-            result = running.wait(20)
-            assert time.monotonic() - begun < EXIT_SECONDS - 0.6
+            result = running.wait()
+            assert time.monotonic() - begun < EXIT_SECONDS
         finally:
             if not is_gone(second):
                 os.kill(second, signal.SIGCONT)
@@ -412,7 +411,7 @@ def test_opener_stopped(space, tap, folder):
     assert result.status == 1 and "cannot write the ledger" in result.stderr
     assert "balanced: every packet" in result.stderr
     assert len(read_file(folder / "x")) == sent
-    wait_until("the opener's end", lambda: is_gone(second), 2)
+    wait_until("the opener's end", lambda: is_gone(second))
 
 
 @LIVE
@@ -443,11 +442,12 @@ def test_standard_output(space, tap, folder):
         wait_until("the sink", lambda: any(
             os.readlink(one) == os.readlink(f"/proc/{process.pid}/fd/1") and int(one.name) > 2
             for one in Path(f"/proc/{process.pid}/fd").iterdir()))
-        time.sleep(0.3)
+        wait_until("it watches", lambda: watched(space) == ["lo"])
         with Load(space, 8000) as load:
-            time.sleep(0.5)
+            wait_until("more than a pipe holds", lambda: load.sent > 3000)
             sent = load.stop()
+        settle()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.count(b"\n") == sent, err.decode()
