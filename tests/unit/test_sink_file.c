@@ -203,13 +203,14 @@ static void a_full_disk_keeps_the_file_whole_and_goes_on(void **state)
 	snprintf(text, sizeof(text), "file://%s", file);
 	sink = open_sink(text, &live);
 	offer(sink, 0, 400);
-	usleep(200000);
+	for (int ms = 0; !balanced(sink).disk_full && ms < PATIENCE_MS; ms++)
+		usleep(1000);
 	before = balanced(sink).written;
 	assert_in_range(before, 100, 399);
 	assert_int_equal(read_back(file, 0, &whole), before);
 	assert_false(sink_failed(sink));
 	assert_int_equal(unlink(other), 0);
-	assert_true(written(sink, 400, 2000));
+	assert_true(written(sink, 400, PATIENCE_MS));
 	assert_int_equal(stopped(sink, 2000).confirmed, 400);
 	sink_free(sink);
 	assert_int_equal(read_back(file, 0, &whole), 400);
@@ -247,7 +248,7 @@ static void a_fifo_waits_for_its_reader(void **state)
 	usleep(30000);
 	assert_int_equal(balanced(sink).queued, 1000);
 	assert_int_equal(pthread_create(&thread, NULL, follow, &f), 0);
-	assert_true(written(sink, 1000, 2000));
+	assert_true(written(sink, 1000, PATIENCE_MS));
 	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 1000);
 	pthread_join(thread, NULL);
 	assert_int_equal(f.frames, 1000);
@@ -282,18 +283,18 @@ static void a_file_is_never_emptied_for_want_of_an_answer(void **state)
 	snprintf(moved, sizeof(moved), "%s", in_directory("moved"));
 	sink = open_file("whole", &options);
 	offer(sink, 0, 10);
-	assert_true(written(sink, 10, 2000));
+	assert_true(written(sink, 10, PATIENCE_MS));
 	silent = true;
 	sink_reopen(sink);
 	usleep(50000);
 	offer(sink, 10, 11);
-	assert_true(written(sink, 11, 2000));
+	assert_true(written(sink, 11, PATIENCE_MS));
 	assert_int_equal(read_back(in_directory("whole"), 0, &whole), 11);
 	assert_int_equal(rename(in_directory("whole"), moved), 0);
 	silent = false;
 	usleep(1100000);
 	offer(sink, 11, 12);
-	assert_true(written(sink, 12, 2000));
+	assert_true(written(sink, 12, PATIENCE_MS));
 	assert_int_equal(stopped(sink, 2000).confirmed, 12);
 	sink_free(sink);
 	assert_int_equal(read_back(moved, 0, &whole), 11);
@@ -316,14 +317,15 @@ static void what_is_in_the_place_of_a_moved_file_is_not_emptied(void **state)
 		struct stat status;
 
 		offer(sink, 0, 10);
-		assert_true(written(sink, 10, 2000));
+		assert_true(written(sink, 10, PATIENCE_MS));
 		assert_int_equal(rename(place, moved), 0);
 		if (size)
 			fill(place, size);
 		else
 			close(open(place, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 		sink_reopen(sink);
-		usleep(50000);
+		for (int ms = 0; ms < 50 || (size && !sink_failed(sink) && ms < PATIENCE_MS); ms++)
+			usleep(1000);
 		assert_int_equal(sink_failed(sink), size > 0);
 		assert_int_equal(stopped(sink, 2000).confirmed, 10);
 		sink_free(sink);
