@@ -86,11 +86,15 @@ def asked_until_seen(tap: Tap, space: Namespace, address: str, name: str) -> Non
         time.sleep(0.1)
 
 
-def opener_of(tap: Tap) -> int:
+def opener_of(process: subprocess.Popen) -> int:
     """The process id of the tap's one child."""
-    children = Path(f"/proc/{tap.process.pid}/task/{tap.process.pid}/children").read_text()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     assert len(children.split()) == 1, children
     return int(children)
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
 
 
 def descriptors(pid: int) -> int:

@@ -153,7 +153,7 @@ def test_blind_lets_go(three, tap):
     here, one, two = three
     running = tap("--netns", "all", "-", "full", space=here).wait_watching()
     until(lambda: watched(two) == ["eth0", "lo"], "watched at first")
-    opener = opener_of(running)
+    opener = opener_of(running.process)
     os.kill(opener, signal.SIGSTOP)
     try:
         one.close()
@@ -313,7 +313,7 @@ def test_rounds(spaces, tap, capsys):
     here, counts = spaces(), []
     running = tap("--netns", "all", "--query-timeout", 1, "--max-queries", 4096, "--queue-size",
                   "1M", "-", "full", space=here).wait_watching()
-    opener = opener_of(running)
+    opener = opener_of(running.process)
 
     def count():
         return Counts(descriptors(running.process.pid), descriptors(opener),
