@@ -192,6 +192,26 @@ def test_query_timeout(run, folder):
         assert answered.query_time == (first.time // 1000 * 1000 if matched else None)
 
 
+@pytest.mark.parametrize("kind", (0, 108), ids=("null", "loop"))
+def test_bsd_loopback(run, folder, kind):
+    """Captures of lo on macOS and the BSDs: an address family of four bytes, then the packet."""
+    capture = folder / "lo.pcap"
+    packets = [captures.whole(packet.time, b"\2\0\0\0" + packet.data) for packet in captures.large(20)]
+    capture.write_bytes(pcap(kind, packets))
+    result = run(capture, f"file://{folder}/x.fstrm", "full")
+    check_balance(result)
+    assert result.ledger["responses_matched"] == 20
+    assert len(read_messages(folder / "x.fstrm")) == 40
+
+
+def test_link_type_that_is_not_known(run, folder):
+    """Said by its name, with what can be read."""
+    capture = folder / "radio.pcap"
+    capture.write_bytes(pcap(127, captures.large(1)))
+    result = run(capture, "-", status=1)
+    assert "IEEE802_11_RADIO" in result.stderr and "Linux cooked" in result.stderr
+
+
 def test_cut_capture(run, folder):
     """A capture file that ends inside a packet: what came before is written whole, status 1."""
     result = run("cut-inside-packet.pcap", f"file://{folder}/x.fstrm", "full", status=1)

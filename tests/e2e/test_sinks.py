@@ -2,6 +2,8 @@
 """The sinks of a live tap: all four at once, collectors that come late, go, and come back."""
 
 import contextlib
+import os
+import pty
 import signal
 import statistics
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 from clients import UdpClient, dig, query
 from collectors import Collector, fstrm_capture, golang_dnstap, read_with, wait_until
 from frames import CONTENT_TYPE, decode, read_file
-from lab import CLIENT, SERVER_DEVICE, by_key, check_exchanges
+from lab import CLIENT, OTHER_PORT, SERVER_DEVICE, by_key, check_exchanges
 from tap import RINGS, binary, check_balance, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
@@ -243,6 +245,38 @@ def test_closed_pipe_of_a_live_tap(lab, folder):
         writer.wait(10)
     assert b'"n1.example." IN A' in line
     assert writer.returncode == 0, err.read_text()
+
+
+def test_at_a_terminal(lab, folder):
+    """Who looks at the lines himself is told how to cause some."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    shown, path = [], folder / "err"
+    with open(path, "wb") as err:
+        process = subprocess.Popen(
+            lab.server.command(binary(), "-i", SERVER_DEVICE, "--port", OTHER_PORT, "-", "full"),
+            stdin=subprocess.DEVNULL, stdout=theirs, stderr=err)
+    try:
+        wait_until("it says how", lambda: f"dig -p {OTHER_PORT} @127.0.0.1" in path.read_text())
+        with UdpClient(lab.client, lab.addresses["knot"][4], OTHER_PORT) as client:
+            client.ask_one(query(1, "n1.example", flags=0))
+        wait_until("two lines", lambda: read_some(ours, shown).count(b"n1.example") == 2)
+        process.terminate()
+        assert process.wait(60) == 0, path.read_text()
+    finally:
+        process.kill()
+        process.wait(60)
+        os.close(ours)
+        os.close(theirs)
+
+
+def read_some(fd, shown):
+    """All that was read so far."""
+    try:
+        shown.append(os.read(fd, 65536))
+    except BlockingIOError:
+        pass
+    return b"".join(shown)
 
 
 def test_lines_come_at_once(lab, tap, folder):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import frames
-from tap import REPOSITORY, binary, unprivileged
+from tap import REPOSITORY, binary, said_lines, unprivileged
 
 DATA = REPOSITORY / "tests" / "data"
 LIMIT = 20
@@ -65,7 +65,7 @@ def run(*words, nobody=False, capabilities=(), program=None):
 
 def check_one_line(done, status, named):
     """One line that names what is wrong; nothing on standard output."""
-    lines = done.stderr.splitlines()
+    lines = said_lines(done.stderr)
     assert done.returncode == status, f"status {done.returncode}: {done.stderr}"
     assert len(lines) == 1, done.stderr
     assert named in lines[0], lines[0]
@@ -130,6 +130,14 @@ def test_interface_is_looked_for_before_privileges(readable_program):
     check_one_line(done, 1, "nosuch0")
 
 
+@pytest.mark.needs("root")
+def test_user_that_nobody_may_become(readable_program):
+    """Only root can become another user."""
+    done = run("-r", DATA / "talk-raw.pcap", "--user", "daemon", "-", program=readable_program,
+               nobody=True)
+    check_one_line(done, 1, "--user daemon: only root can become another user")
+
+
 @pytest.mark.parametrize("target", ("/etc/passwd", "/"))
 def test_path_that_is_no_socket(target):
     """It would be tried again for ever."""
@@ -192,7 +200,7 @@ def test_check_config_looks_at_this_host(folder):
         f"  - tls://127.0.0.1?tls-ca={gone}.own", f"  - file://{gone}/x.fstrm",
         f"  - file://{folder}/%Y.fstrm")
     done = run("--check-config", "--config", path)
-    said = [line.removeprefix("dnstap-bpf: error: ") for line in done.stderr.splitlines()]
+    said = [line.removeprefix("dnstap-bpf: error: ") for line in said_lines(done.stderr)]
     assert done.returncode == 2 and sorted(line.split(": ")[:2] for line in said) == [
         [f"{path}:1", "user"], [f"{path}:2", "ledger"], [f"{path}:3", "tls-ca"],
         [f"{path}:5", "tls-key"], [f"{path}:8", "sinks"], [f"{path}:9", "sinks"]]
