@@ -18,7 +18,7 @@ from hosts import until_at_rest
 from lab import SERVER_DEVICE
 from scrape import PORT, Scrape, ask, connect, exchange, promtool, request, scrape
 from scripted import Load
-from tap import REPOSITORY, stop_balanced
+from tap import REPOSITORY, RINGS, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 DEPLOY = REPOSITORY / "scripts" / "deploy"
@@ -371,6 +371,20 @@ def test_many_scrapes(space, tap):
     result = stop_balanced(running)
     print(f"{sum(counts)} scrapes")
     assert result.ledger["messages"] == sent and result.ledger["ring_full"] == 0
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_ring(space, tap, ring):
+    """How large it is, and the most that has waited in it since the scrape before."""
+    running = tap("--ring", ring, "--metrics", PORT, "-", space=space).wait_watching()
+    load = Load(space, 0)  # by hand
+    load.send(100)
+    found = scrape(space)
+    wait_until("something has waited", lambda: (load.send(100), scrape(space))[1].get(
+        "ring_peak_bytes") > 0)
+    load.stop()
+    assert found.get("ring_size_bytes") >= 1 << 20
+    stop_balanced(running)
 
 
 def test_idle(space, tap):

@@ -2,6 +2,7 @@
 """Bad input: one clear line on standard error, status 2 for usage and 1 at run time."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +158,15 @@ def test_ledger_that_is_a_folder(folder):
     done = run("-r", DATA / "talk-raw.pcap", f"file://{folder}/x.fstrm", "--ledger", folder)
     check_one_line(done, 1, f"{folder}: Is a directory")
     assert not (folder / "x.fstrm").exists()
+
+
+@pytest.mark.parametrize("target, status", (("/dev/null", 0), ("/dev/full", 1)))
+def test_ledger_into_a_device(folder, target, status):
+    """It is written to as it is, not replaced; what does not fit is said."""
+    done = run("-r", DATA / "talk-raw.pcap", f"file://{folder}/x.fstrm", "--ledger", target)
+    assert done.returncode == status, done.stderr
+    assert (f"cannot write the ledger to {target}: No space left" in done.stderr) == bool(status)
+    assert Path(target).is_char_device()
 
 
 def test_replay_without_a_match(folder):
