@@ -16,7 +16,7 @@ from daemons import Child
 from netns import Namespace
 
 NAMES = 300
-READY_SECONDS = 20
+READY_SECONDS = 60
 
 
 def records() -> List[str]:
