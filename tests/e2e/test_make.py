@@ -39,7 +39,7 @@ class Terminal:
         os.write(self.terminal, keys)
 
     def wait(self):
-        wait_until("it ends", lambda: self.reads(b"\0"), 20)
+        wait_until("it ends", lambda: self.reads(b"\0"))
         os.close(self.terminal)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
