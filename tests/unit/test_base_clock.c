@@ -15,13 +15,18 @@
 
 static uint64_t monotonic, wall;
 static unsigned asked;
+static unsigned slow_until; /* so many calls each come 50 ms after the one before */
 
 /* This program's own takes the place of the C library's. */
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
-	uint64_t now = id == CLOCK_MONOTONIC ? monotonic : wall;
+	uint64_t now;
 
-	asked++;
+	if (asked++ < slow_until) {
+		monotonic += 50 * NS_PER_MS;
+		wall += 50 * NS_PER_MS;
+	}
+	now = id == CLOCK_MONOTONIC ? monotonic : wall;
 	ret->tv_sec = (time_t)(now / NS_PER_SECOND);
 	ret->tv_nsec = (long)(now % NS_PER_SECOND);
 	return 0;
@@ -41,7 +46,7 @@ static int set_up(void **state)
 	(void)state;
 	monotonic = 5 * NS_PER_SECOND;
 	wall = WALL;
-	asked = 0;
+	asked = slow_until = 0;
 	return 0;
 }
 
@@ -84,8 +89,24 @@ static void test_once_a_second(void **state)
 	assert_int_equal(asked, calls);
 	assert_true(monotonic + clock.wall_minus_monotonic == WALL);
 	clock_follow(&clock, monotonic + NS_PER_SECOND);
-	assert_int_equal(asked, calls + 2);
+	assert_int_equal(asked, calls + 3);
 	assert_true(monotonic + clock.wall_minus_monotonic == WALL + HOUR);
+}
+
+/* Others had the CPU between the readings, a few times or always. */
+static void test_put_aside(void **state)
+{
+	struct clock clock = {0};
+
+	(void)state;
+	asked = 0;
+	slow_until = 7;
+	clock_follow(&clock, monotonic);
+	assert_int_equal(asked, 3 * 3);
+	assert_true(monotonic + clock.wall_minus_monotonic == wall);
+	slow_until = UINT32_MAX;
+	assert_true(seen_after(&clock, 0) == wall);
+	assert_int_equal(asked, 3 * 3 + 3 * CLOCK_TRIES);
 }
 
 int main(void)
@@ -94,6 +115,7 @@ int main(void)
 		cmocka_unit_test_setup(test_steps_by_hours, set_up),
 		cmocka_unit_test_setup(test_wall_before_monotonic, set_up),
 		cmocka_unit_test_setup(test_once_a_second, set_up),
+		cmocka_unit_test_setup(test_put_aside, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

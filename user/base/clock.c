@@ -28,8 +28,18 @@ uint64_t clock_earlier(uint64_t a, uint64_t b)
 
 void clock_follow(struct clock *clock, uint64_t now)
 {
+	uint64_t nearest = UINT64_MAX;
+
 	if (clock->sampled && now - clock->sampled < NS_PER_SECOND)
 		return;
 	clock->sampled = now;
-	clock->wall_minus_monotonic = clock_wall() - clock_monotonic();
+	for (int i = 0; i < CLOCK_TRIES && nearest > CLOCK_NEAR_NS; i++) {
+		uint64_t before = clock_monotonic(), wall = clock_wall();
+		uint64_t apart = clock_monotonic() - before;
+
+		if (apart >= nearest)
+			continue;
+		nearest = apart;
+		clock->wall_minus_monotonic = wall - before - apart / 2;
+	}
 }
