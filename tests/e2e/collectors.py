@@ -19,7 +19,7 @@ RESTARTS = int(os.environ.get("DNSTAP_BPF_RESTARTS", "20"))  # of a collector un
 
 
 def wait_until(what: str, done: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
-    """Polls, first often and then seldom, until done() is true; fails with `what` if it never is."""
+    """Polls, ever less often, until done() is true; fails with `what` when it never is."""
     deadline, pause = time.monotonic() + seconds, 0.005
     while not done():
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"

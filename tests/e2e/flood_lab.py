@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import itertools
 import multiprocessing
-import os
 import re
 import socket
 import struct

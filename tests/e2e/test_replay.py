@@ -222,7 +222,8 @@ def test_from_a_pipe_in_pieces(folder):
         process.stdin.write(content[:first])
         process.stdin.flush()
         path = folder / "x.fstrm"
-        wait_until("some are written", lambda: path.exists() and b"n1\7example" in path.read_bytes())
+        wait_until("some are written",
+                   lambda: path.exists() and b"n1\7example" in path.read_bytes())
         assert process.poll() is None
         process.stdin.write(content[first:])
         told = process.communicate(timeout=60)[1]
