@@ -260,10 +260,14 @@ def test_key_of_another_certificate(certificates):
 
 def test_unix_path_appears(folder):
     """At once, however long the tap has been trying: the folder is watched."""
-    with Tap(folder, "-r", TALK, f"unix://{folder}/late") as tap:
-        time.sleep(3)  # pauses grow with what has passed; in five seconds it gives up
-        begun = time.monotonic()
-        with Scripted(folder / "late") as collector:
-            collector.wait_started()
-            assert time.monotonic() - begun < 1.5
-            assert tap.wait().status == 0
+    for number in range(3):  # where others want the CPUs just then, again
+        with Tap(folder, "-r", TALK, f"unix://{folder}/late{number}") as tap:
+            time.sleep(3)  # pauses grow with what has passed; in five seconds it gives up
+            begun = time.monotonic()
+            with Scripted(folder / f"late{number}") as collector:
+                collector.wait_started()
+                taken = time.monotonic() - begun
+                assert tap.wait().status == 0
+        if taken < 0.5:
+            break
+    assert taken < 0.5
