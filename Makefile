@@ -22,6 +22,9 @@
 BUILD   ?= build
 CC      ?= gcc
 CLANG   ?= clang
+ifneq ($(words $(CURDIR) $(BUILD)),2)
+$(error make cannot work where a folder's name has a space: $(CURDIR), BUILD=$(BUILD))
+endif
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
 SINKS   ?= - full
 
@@ -31,8 +34,9 @@ ifndef VERSION
 VERSION := $(shell scripts/version $(RELEASE))
 endif
 
+# What a newer library would rather not have used is no error; WARNINGS= is for newer compilers'.
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wpointer-arith -Wvla -Wwrite-strings -Wundef
+	-Wpointer-arith -Wvla -Wwrite-strings -Wundef -Wno-error=deprecated-declarations
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 HARDENED_LINK := -pie -Wl,-z,relro,-z,now
 CFLAGS  ?= -O2 -g
@@ -174,10 +178,16 @@ $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(@D); echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 .PHONY: FORCE
 
-# What was made with other flags is made again.
+# What was made with other flags is made again. Every object waits for this.
+NEEDED := libbpf >= 1.0 openssl >= 3.0
 $(BUILD)/flags: FORCE
-	$(Q)mkdir -p $(@D); echo '$(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(HARDENING)' >$@.new; \
-		cmp -s $@.new $@ || cp $@.new $@
+	$(Q)command -v pkg-config >/dev/null || \
+		{ echo "packages are missing: sudo scripts/install-deps build" >&2; exit 1; }
+	$(Q)pkg-config --exists '$(NEEDED)' || { echo "$(NEEDED) is needed, as Debian 12 and later" \
+		"have it: sudo scripts/install-deps build; here:" $$(for i in libbpf openssl; do \
+		echo $$i; pkg-config --silence-errors --modversion $$i || echo none; done) >&2; exit 1; }
+	$(Q)mkdir -p $(@D) && echo '$(CC) $(CLANG) $(CPPFLAGS) $(CFLAGS) $(HARDENING)' >$@.new && \
+		{ cmp -s $@.new $@ || cp $@.new $@; }
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(Q)mkdir -p $(@D)

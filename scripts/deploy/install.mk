@@ -20,8 +20,9 @@ SUBSTITUTE = sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@BINDIR@|$(BIN
 
 # What depends on where things are installed is made again when that changes.
 $(BUILD)/places: FORCE
-	$(Q)mkdir -p $(@D); echo '$(VERSION) $(PREFIX) $(BINDIR) $(LIBDIR) $(SYSCONFDIR)' >$@.new; \
-		cmp -s $@.new $@ || cp $@.new $@
+	$(Q)mkdir -p $(@D) && \
+		echo '$(VERSION) $(PREFIX) $(BINDIR) $(LIBDIR) $(SYSCONFDIR)' >$@.new && \
+		{ cmp -s $@.new $@ || cp $@.new $@; }
 
 $(BUILD)/scripts/deploy/describe: $(BUILD)/scripts/deploy/describe.o $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -58,12 +59,14 @@ install: all manual install-library
 	$(Q)$(call put,644,scripts/deploy/grafana-dashboard.json,$(EXAMPLES)/grafana-dashboard.json)
 	$(Q)[ -e "$(DESTDIR)$(SYSCONFDIR)/dnstap-bpf/dnstap-bpf.yaml" ] || \
 		$(call put,644,scripts/deploy/dnstap-bpf.yaml,$(SYSCONFDIR)/dnstap-bpf/dnstap-bpf.yaml)
+	$(Q)$(own)
 
 install-library: lib manual
 	$(Q)$(call put,644,$(BUILD)/libdnstap-emit.a,$(LIBDIR)/libdnstap-emit.a)
 	$(Q)$(call put,644,$(BUILD)/dnstap-emit.h,$(PREFIX)/include/dnstap-emit.h)
 	$(Q)$(call put,644,$(BUILD)/dnstap-emit.pc,$(LIBDIR)/pkgconfig/dnstap-emit.pc)
 	$(Q)$(call put,644,$(BUILD)/deploy/dnstap-emit.3,$(SHARE)/man/man3/dnstap-emit.3)
+	$(Q)$(own)
 
 deb:
 	+$(Q)BUILD=$(BUILD) VERSION='$(VERSION)' scripts/deploy/debian/build-packages; status=$$?; $(own); exit $$status

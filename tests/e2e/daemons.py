@@ -12,7 +12,7 @@ from typing import Optional
 
 from netns import Namespace
 
-STOP_SECONDS = 15
+STOP_SECONDS = 30
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 

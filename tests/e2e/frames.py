@@ -172,6 +172,18 @@ def split(stream: bytes) -> Iterator[tuple]:
         at += length
 
 
+def whole_part(stream: bytes) -> bytes:
+    """Up to the last whole frame, as a reader takes a stream that was cut off somewhere."""
+    at = 0
+    while at + 8 <= len(stream):
+        length, next_word = struct.unpack_from("!II", stream, at)
+        end = at + 4 + length if length else at + 8 + next_word
+        if end > len(stream):
+            break
+        at = end
+    return stream[:at]
+
+
 def read_file(path: Path, whole: bool = True) -> List[bytes]:
     """The payloads of a Frame Streams file: START, data and, if it was closed whole, STOP."""
     parts = list(split(Path(path).read_bytes()))

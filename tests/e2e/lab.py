@@ -40,7 +40,7 @@ class Lab:
             self.server = self.stack.enter_context(netns.Namespace())
             self.client = self.stack.enter_context(netns.Namespace())
             self.join()
-            for number, kind in enumerate(servers.ALL, 1):
+            for number, kind in servers.installed(servers.ALL):
                 self.start(number, kind, folder / kind.name)
         except BaseException:
             self.close()

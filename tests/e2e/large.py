@@ -85,7 +85,7 @@ class LargeLab:
             self.client = self.stack.enter_context(netns.Namespace())
             self.join()
             self.allow_fast_open()
-            for number, kind in enumerate(ALL, 1):
+            for number, kind in servers.installed(ALL):
                 self.start(number, kind, folder / kind.name)
         except BaseException:
             self.close()

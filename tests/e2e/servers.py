@@ -162,3 +162,8 @@ class Unbound(Server):
 
 
 ALL = (Knot, Bind, Unbound)
+
+
+def installed(kinds) -> list:
+    """Of these, each with its number: virtual machines have only what their tests need."""
+    return [(number, kind) for number, kind in enumerate(kinds, 1) if kind.installed()]

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Files: rotated by size and time, opened again on SIGHUP, and whole whatever happens."""
 
+import os
 import re
 import signal
+import socket
+import stat
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 import captures
-from collectors import wait_until
-from frames import read_file
+from collectors import fstrm_capture, wait_until
+from frames import read_file, whole_part
 from scripted import Load
-from tap import Tap, binary, replay, stop_balanced
+from tap import NOBODY, REPOSITORY, Tap, binary, replay, stop_balanced
 
+TALK = REPOSITORY / "tests" / "data" / "talk-ethernet.pcap"
 LIVE = pytest.mark.needs("root", "namespaces", "bpf")
 
 
@@ -183,6 +188,17 @@ def test_full_disk(space, tap, folder):
         subprocess.run(["umount", disk], check=False)
 
 
+def check_readers(path, stream):
+    """What each reader takes of a file that is cut off: every whole message. Returns how many."""
+    path.write_bytes(whole_part(stream))
+    count = len(read_file(path, False))
+    path.write_bytes(stream)
+    for words in (("dnstap", "-q", "-r"), ("dnstap-ldns", "-q", "-r"), ("dnstap-read",)):
+        read = subprocess.run([*words, path], capture_output=True, check=False, timeout=30)
+        assert len(read.stdout.splitlines()) == count, (words, count, read.stderr[-300:])
+    return count
+
+
 @LIVE
 def test_kill(space, tap, folder):
     """kill -9 leaves a file that every reader takes up to its last whole frame."""
@@ -192,4 +208,123 @@ def test_kill(space, tap, folder):
         running.process.kill()
         running.process.wait(10)
         sent = load.stop()
-    assert 0 < len(read_file(folder / "k", False)) <= sent
+    assert 0 < check_readers(folder / "k", (folder / "k").read_bytes()) <= sent
+
+
+def test_cut_anywhere(folder, capture):
+    """So does any other end; and what fstrm_capture writes is the same."""
+    stream = replay_whole(folder, capture).read_bytes()[:40000]
+    counts = [check_readers(folder / "cut", stream[:end]) for end in range(300, 40000, 3989)]
+    assert 0 < counts[0] and counts == sorted(set(counts))
+    with fstrm_capture(folder / "theirs", folder / "socket"):
+        replay(folder, capture, f"unix://{folder}/socket", "full")
+    assert read_file(folder / "theirs") == read_file(folder / "whole")
+
+
+@LIVE
+def test_one_writer(space, tap, folder, capture):
+    """A file that a tap writes to is nobody else's, also after a rotation; nothing is emptied."""
+    path, moved, link = folder / "one", folder / "one.1", folder / "link"
+    link.symlink_to(path)
+    running = tap(f"file://{path}", "full", space=space).wait_watching()
+    with Load(space, 1000) as load:
+        for rotated in (False, True):
+            wait_until("messages", lambda: path.exists() and path.stat().st_size > 4096)
+            for words in (["-r", capture, f"file://{path}"], ["-r", capture, f"file://{link}"],
+                          [f"file://{path}"]):
+                result = tap(*words, "full", space=space).wait()
+                assert result.status == 1, result.stderr
+                assert f"{words[-1][7:]}: another tap" in result.stderr
+            if not rotated:
+                path.rename(moved)
+                running.process.send_signal(signal.SIGHUP)
+        sent = load.stop()
+    result = stop_balanced(running)
+    assert len(read_file(moved)) + len(read_file(path)) == sent == result.sinks[0]["confirmed"]
+    replay(folder, capture, f"file://{path}", "full")
+
+
+def test_two_sinks_of_one_tap(folder, capture):
+    """One file by two names is named twice, which cannot be seen before it is opened."""
+    result = replay(folder, capture, f"file://{folder}/x", f"file://{folder}/./x", status=1)
+    assert "/./x: another tap, or another sink of this one, writes to it" in result.stderr
+
+
+@LIVE
+def test_folder_vanishes(space, tap, folder):
+    """Told once and counted; the others go on; when the folder is there again nothing is lost."""
+    inner, away, other = folder / "inner", folder / "away", folder / "other"
+    inner.mkdir()
+    running = tap(f"file://{inner}/f", "full", f"file://{other}", "full", space=space)
+    running.wait_watching()
+    with Load(space, 1000) as load:
+        wait_until("messages", lambda: (inner / "f").stat().st_size > 4096)
+        inner.rename(away)
+        running.process.send_signal(signal.SIGHUP)
+        wait_until("its line", lambda: "cannot be opened: No such file" in running.stderr)
+        size = other.stat().st_size
+        wait_until("messages of the other", lambda: other.stat().st_size > size)
+        inner.mkdir()
+        running.process.send_signal(signal.SIGHUP)
+        wait_until("the folder", lambda: (inner / "f").exists())
+        sent = load.stop()
+    result = stop_balanced(running)
+    assert running.stderr.count("cannot be opened") == 1 == running.stderr.count("written again")
+    sink = result.sinks[0]
+    assert sink["failed_connect"] > 0 and sink["confirmed"] == sent
+    assert len(read_file(away / "f")) + len(read_file(inner / "f")) == sent
+    assert len(read_file(other)) == sent
+
+
+def refused(folder, path, says):
+    """A replay into that path ends at once with one line."""
+    begun = time.monotonic()
+    result = replay(folder, TALK, f"file://{path}", "full", status=1)
+    lines = [line for line in result.lines if "error" in line]
+    assert len(lines) == 1 and str(path) in lines[0] and says in lines[0], result.stderr
+    assert time.monotonic() - begun < 5
+
+
+def test_what_is_no_file(folder):
+    """One clear line each, and nothing hangs."""
+    (folder / "folder").mkdir()
+    refused(folder, folder / "folder", "Is a directory")
+    refused(folder, folder / "nowhere" / "x", "No such file or directory")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+        refused(folder, folder / "socket", "it is a socket: write unix://")
+    assert replay(folder, TALK, "file:///dev/null", "full").sinks[0]["unconfirmed"] == 0
+
+
+@pytest.mark.needs("root")
+def test_traps(folder):
+    """What others could put in a folder that all may write to, and a disk."""
+    shared, victim = folder / "shared", folder / "victim"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    folder.chmod(0o755)
+    victim.write_text("precious")
+    for name, target in (("link", victim), ("dangling", folder / "made")):
+        (shared / name).symlink_to(target)
+        os.chown(shared / name, NOBODY, NOBODY, follow_symlinks=False)
+        refused(folder, shared / name, "it is a symbolic link")
+    assert victim.read_text() == "precious" and not (folder / "made").exists()
+    os.mknod(folder / "disk", 0o600 | stat.S_IFBLK, os.makedev(7, 0))
+    refused(folder, folder / "disk", "it is a block device")
+    os.chown(shared, 1, 1)  # neither ours nor the file's
+    (shared / "file").write_text("theirs")
+    os.chown(shared / "file", NOBODY, NOBODY)
+    if Path("/proc/sys/fs/protected_regular").read_text() != "0\n":
+        refused(folder, shared / "file", "another user's file")
+        assert (shared / "file").read_text() == "theirs"
+
+
+@LIVE
+def test_pipe_without_a_reader(space, tap, folder):
+    """It is waited for, and the end does not."""
+    os.mkfifo(folder / "pipe")
+    running = tap(f"file://{folder}/pipe", "full", space=space).wait_watching()
+    wait_until("its line", lambda: "nobody reads it" in running.stderr)
+    begun = time.monotonic()
+    stop_balanced(running)
+    assert time.monotonic() - begun < 3.6

@@ -374,7 +374,7 @@ def test_cpu_later(pair, tap):
         thread = threading.Thread(target=ask_from_cpu, args=(1, here))
         thread.start()
         thread.join()
-        until(lambda: "CPU 1 was brought up after the start" in running.stderr, "told", 15)
+        until(lambda: "CPU 1 was brought up after the start" in running.stderr, "told", 60)
     result = stop_balanced(running)
     assert result.ledger["ring_full"] > 0
 

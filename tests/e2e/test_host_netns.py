@@ -62,6 +62,22 @@ def extras(folder, word):
             if word.encode() in (one.query or b"")}
 
 
+def test_awaited(three, tap):
+    """A name that nothing has yet is told once, and watched when something has it."""
+    here, one, two = three
+    name = f"{two.name}late"
+    running = tap("--netns", one.name, "--netns", name, "-", space=here).wait_watching()
+    assert watched(one) == ["eth0", "lo"] and watched(two) == []
+    with process_in(two) as pid:
+        ip("netns", "attach", name, str(pid))
+        try:
+            until(lambda: watched(two) == ["eth0", "lo"], "it is watched")
+        finally:
+            ip("netns", "del", name)
+    told = [line for line in stop_balanced(running).stderr.splitlines() if "waiting for" in line]
+    assert len(told) == 1 and f"--netns {name}: " in told[0]
+
+
 @pytest.mark.parametrize("wanted", ("all", "name", "pid"))
 @pytest.mark.parametrize("ring", RINGS)
 def test_watched(three, tap, folder, wanted, ring):

@@ -115,8 +115,12 @@ def test_bad_file(configured, folder):
     configured.path.unlink()
     configured.tap.process.send_signal(signal.SIGHUP)
     wait_until("it says that there is no file", lambda: configured.said("No such file"))
+    os.mkfifo(configured.path)
+    configured.tap.process.send_signal(signal.SIGHUP)
+    wait_until("it says that it is a pipe", lambda: configured.said("it is a pipe"))
     configured.ask(1)
     result = configured.stop(reloaded=False)
+    assert "does not answer" not in result.stderr
     assert len(read_file(path)) == 40 == result.sinks[0]["confirmed"]
     assert not (folder / "other.fstrm").exists()
 
@@ -138,6 +142,56 @@ def test_removed_and_added(configured, folder):
     assert [(sink["stopped"], sink["confirmed"]) for sink in result.sinks] == [
         (False, 40), (True, 40)]
     assert "(taken out)" in result.stderr
+
+
+def test_what_was_taken_out_counts(configured, folder):
+    """A file that lacks messages is told when it is let go, and by the exit status."""
+    configured.start(*sinks("file:///dev/full"))
+    configured.ask(1)
+    configured.reload(*sinks(f"file://{folder}/x.fstrm"))
+    wait_until("it says so", lambda: configured.said(
+        "sink file:///dev/full, which was taken out, lacks messages: the exit status will be 1"))
+    configured.ask(101)
+    result = configured.tap.stop()
+    assert result.status == 1 and result.balanced
+    assert [(sink["confirmed"], sink["lost_undelivered"]) for sink in result.sinks] == [
+        (40, 0), (0, 40)]
+
+
+def test_unchanged(configured, folder):
+    """Nothing is connected, finished or emptied by a reload but files that rotate."""
+    with Collector(folder / "s") as collector:
+        kept = sinks(f"unix://{folder}/s full", f"file://{folder}/plain", f"file://{folder}/moved",
+                     f"file://{folder}/rotating?rotate-interval=1d")
+        configured.start(*kept)
+        configured.ask(1)
+        collector.wait_frames(40)
+        os.rename(folder / "moved", folder / "moved.1")
+        before = (folder / "plain").stat().st_ino
+        configured.reload(*kept)
+        wait_until("the next file", lambda: configured.said("finished"))
+        configured.ask(101)
+        collector.wait_frames(80)
+        result = configured.stop(reloaded=False)
+        assert collector.started == collector.finished == 1
+    assert configured.said("sinks: 4 stay, 0 opened, 0 being ended") == 1
+    assert (folder / "plain").stat().st_ino == before and len(read_file(folder / "plain")) == 80
+    for name in ("moved", "moved.1", "rotating", "rotating.1"):
+        assert len(read_file(folder / name)) == 40, name
+    assert [sink["connections"] for sink in result.sinks] == [1, 1, 2, 2]
+
+
+def test_what_cannot_change(configured, lab, folder):
+    """Interfaces and namespaces are those of the start, and each is told in a line."""
+    configured.start(*sinks(f"file://{folder}/x.fstrm"))
+    configured.path.write_text(f"interface: [lo]\nnetns: [all]\nsinks: file://{folder}/x.fstrm\n")
+    configured.tap.process.send_signal(signal.SIGHUP)
+    wait_until("it is reloaded", lambda: configured.said("reloaded"))
+    configured.ask(1)
+    result = configured.stop(reloaded=False)
+    for key in ("interface", "netns"):
+        assert result.stderr.count(f"takes effect at the next start: {key}\n") == 1
+    assert len(read_file(folder / "x.fstrm")) == 40 and "now watching" not in result.stderr
 
 
 def test_what_changes_while_it_runs(configured, folder):
@@ -220,6 +274,21 @@ def test_spool(configured, folder):
     rows = {sink["stopped"]: sink for sink in result.sinks if "/s?" in sink["sink"]}
     assert rows[True]["spooled"] == rows[False]["recovered"] == 40
     assert rows[False]["confirmed"] == 80
+
+
+def test_spool_of_a_sink_that_stays(configured, lab, folder):
+    """Its folder is that of the start, and new files in it are begun also after `full` changed."""
+    data, sink = folder / "queries", f"unix://{folder}/s?spool={folder}/spool&spool-size=16M"
+    write_dnsperf_input(data)
+    configured.start(*sinks(sink))
+    for full in (" full", "", " full", " full"):
+        configured.reload(*sinks(sink + full))
+    dnsperf(lab.client, lab.addresses["knot"][4], LOAD, data)
+    with Collector(folder / "s") as collector:
+        collector.wait_frames(2 * LOAD)
+        result = configured.stop()
+    assert "refuses" not in result.stderr
+    assert result.sinks[0]["confirmed"] == 2 * LOAD and result.sinks[0]["spool_failed"] == 0
 
 
 def test_another_reload_waits(configured, folder):

@@ -7,17 +7,21 @@ import signal
 import stat
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+import captures
 from certificates import Certificates
 from collectors import Collector, wait_until
 from frames import read_file
 from hosts import is_gone, opener_of
 from netns import settle
 from scripted import Load, Scripted, server_context, sink_text
-from tap import binary, stop_balanced
+from tap import Tap, binary, stop_balanced
+from test_confinement import worker
 
+ROOT = pytest.mark.needs("root")
 LIVE = pytest.mark.needs("root", "namespaces", "bpf")
 EXIT_SECONDS = 10  # 3, and what a busy machine adds
 
@@ -135,18 +139,56 @@ def test_ends_from_a_terminal(space, folder):
 
 
 @LIVE
-def test_killed(space, tap, folder):
-    """The opener ends with the worker, and the worker says so and ends when it loses the opener."""
+@pytest.mark.parametrize("stopped", (False, True), ids=("running", "stopped"))
+def test_killed(space, tap, folder, stopped):
+    """The opener ends with the worker, whatever it is doing."""
     running = tap(f"file://{folder}/x", "full", space=space).wait_watching()
     second = opener_of(running.process)
+    if stopped:
+        os.kill(second, signal.SIGSTOP)
     running.process.kill()
     running.process.wait(10)
     wait_until("the opener's end", lambda: is_gone(second))
+
+
+@LIVE
+def test_opener_killed(space, tap, folder):
+    """The worker says that it has lost the opener, and ends."""
     running = tap(f"file://{folder}/x", "full", space=space).wait_watching()
     os.kill(opener_of(running.process), signal.SIGKILL)
     result = running.wait()
-    assert result.status == 1 and "the opener has ended" in result.stderr
+    assert result.status == 1 and "the opener has ended (signal 9)" in result.stderr
     read_file(folder / "x")
+
+
+@ROOT
+@pytest.mark.parametrize("sink", ("file", "tcp"))
+def test_opener_of_a_replay_killed(folder, sink):
+    """So does a replay that waits: for the rest of its file, or for room in a queue."""
+    sink = {"file": f"file://{folder}/x", "tcp": "tcp://127.0.0.1:9?queue=128K"}[sink]
+    pipe = folder / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with Tap(folder, "-r", pipe, sink, "full") as running:
+        with open(pipe, "r+b", buffering=0) as writer:
+            writer.write(captures.pcap(captures.ETHERNET, captures.large_ethernet(9))[:60000])
+            wait_until("it reads", lambda: worker(running)[0]["Seccomp"].strip() == "2")
+            time.sleep(0.2)
+            os.kill(opener_of(running.process), signal.SIGKILL)
+            result = running.wait()
+    assert result.status == 1 and "the opener has ended (signal 9)" in result.stderr
+
+
+@LIVE
+def test_children_of_others(space, tap, folder):
+    """As the first process of a container the tap hears of the end of processes it never made."""
+    program = folder / "with-child"
+    program.write_text(f'#!/bin/sh\nsleep 1 &\necho $! >{folder}/child\nexec "{binary()}" "$@"\n')
+    program.chmod(0o755)
+    running = tap(f"file://{folder}/x", "full", space=space, program=program).wait_watching()
+    child = Path("/proc", (folder / "child").read_text().strip(), "stat")
+    wait_until("its end", lambda: child.read_text().split()[2] == "Z")
+    time.sleep(0.2)
+    stop_balanced(running)
 
 
 def add_interface(space, name):
@@ -184,6 +226,24 @@ def test_opener_stopped(space, tap, folder):
     assert "balanced: every packet" in result.stderr
     assert len(read_file(folder / "x")) == sent
     wait_until("the opener's end", lambda: is_gone(second))
+
+
+@LIVE
+def test_exit_when_nothing_answers(space, tap, folder):
+    """The opener is stopped and a collector never reads: their times do not add up."""
+    running = tap("tcp://127.0.0.1:6091", "full", space=space)
+    with Scripted(("127.0.0.1", 6091), "never_reads", space=space):
+        running.wait_watching()
+        with Load(space, 20000) as load:
+            wait_until("more than a socket holds", lambda: load.sent > 8000)
+            load.stop()
+        os.kill(opener_of(running.process), signal.SIGSTOP)
+        begun = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        result = running.wait()
+        seconds = time.monotonic() - begun
+    assert "cannot write the ledger" in result.stderr
+    assert 2 < seconds < EXIT_SECONDS
 
 
 @LIVE

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bad input: one clear line on standard error, status 2 for usage and 1 at run time."""
 
+import gzip
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import frames
-from tap import COUNTED, REPOSITORY, binary, said_lines, unprivileged
+from tap import COUNTED, NOBODY, REPOSITORY, binary, said_lines, unprivileged
 
 DATA = REPOSITORY / "tests" / "data"
 LIMIT = 20
+PROTECTED = Path("/proc/sys/fs/protected_regular")
 PREVIOUS = frames.control(frames.START, frames.CONTENT_TYPE) + frames.control(frames.STOP)
 
 # the words on the command line, and what the line must name
@@ -42,6 +45,7 @@ USAGE = (
     (["-", "Full"], "did you mean full?"),
     (["dnstap.sock"], "./dnstap.sock"),
     (["tcp://::1:6000"], "tcp://[::1]:6000"),
+    (["localhost:6000", "full"], "did you mean tcp://localhost:6000?"),
     (["/tmp/a", "unix:///tmp/a"], "twice"),
     (["--with-query", "-"], "full"),
     (["--format", "json", "/tmp/a"], "--format"),
@@ -108,6 +112,33 @@ def test_unreadable_capture(folder, words, named, before):
     check_untouched(path)
 
 
+@pytest.mark.parametrize("made, says", (
+    (b"", "it is empty"), (gzip.compress(b"any"), "if it is compressed: zcat FILE |")),
+    ids=("empty", "compressed"))
+def test_capture_that_is_none(folder, made, says):
+    """Said and nothing more: that no packet was on port 53 is no news then."""
+    path = folder / "x.pcap"
+    path.write_bytes(made)
+    check_one_line(run("-r", path, "-"), 1, says)
+
+
+def closed(*words, numbers):
+    """The tap's status when it is started without these standard descriptors."""
+    command = 'exec "$@"' + "".join(f" {number}>&-" for number in numbers)
+    return subprocess.run(["sh", "-c", command, "sh", str(binary()), *map(str, words)],
+                          timeout=LIMIT, capture_output=True, check=False)
+
+
+def test_standard_descriptors_that_are_closed(folder):
+    """Nothing that is opened takes their place: a line of the log in a sink would be the end of it."""
+    path = folder / "x.fstrm"
+    done = closed("-r", DATA / "talk-raw.pcap", f"file://{path}", "full", numbers=(0, 1, 2))
+    assert done.returncode == 0
+    assert len(frames.read_file(path)) == 42
+    done = closed("-r", DATA / "talk-raw.pcap", "-", numbers=(1,))
+    assert done.returncode == 1 and b"error: sink -: cannot be written" in done.stderr
+
+
 @pytest.mark.needs("root", "bpf")
 def test_interface_that_does_not_exist(folder):
     path = folder / "x.fstrm"
@@ -123,6 +154,19 @@ def test_file_that_cannot_be_written(target):
     said = [line for line in done.stderr.splitlines()
             if line.startswith("dnstap-bpf: ") and target in line]
     assert len(said) == 1, done.stderr
+
+
+@pytest.mark.needs("root")
+def test_file_of_another_user(folder):
+    """Permission denied would puzzle root: the kernel protects files in folders like /tmp."""
+    if PROTECTED.read_text() == "0\n":
+        pytest.skip("fs.protected_regular is off")
+    folder.chmod(0o1777)
+    path = folder / "x.fstrm"
+    path.touch()
+    os.chown(path, NOBODY, NOBODY)
+    done = run("-r", DATA / "talk-raw.pcap", f"file://{path}")
+    check_one_line(done, 1, f"{path}: permission denied; another user's file")
 
 
 def test_interface_is_looked_for_before_privileges(readable_program):
@@ -173,7 +217,7 @@ def test_replay_without_a_match(folder):
     """What may be wrong is said; it is no failure."""
     done = run("-r", DATA / "talk-raw.pcap", "--port", 5353, f"file://{folder}/x.fstrm")
     assert done.returncode == 0, done.stderr
-    assert "is on port 5353: is DNS on another one there (--port), or encrypted?" in done.stderr
+    assert "is on port 5353: is DNS on another one there (--port), encrypted, or inside" in done.stderr
     assert "is on port" not in run("-r", DATA / "talk-raw.pcap", "-").stderr
 
 
@@ -200,28 +244,73 @@ def test_check_config(folder):
     assert done.stdout.splitlines() == [f"{path}: no fault found"]
 
 
-def test_check_config_looks_at_this_host(folder):
+def said_places(done):
+    """File and line, and key, of each fault."""
+    lines = [line.removeprefix("dnstap-bpf: error: ") for line in said_lines(done.stderr)]
+    assert done.returncode == 2 and done.stdout == "", done.stdout
+    return [line.split(": ")[:2] for line in lines]
+
+
+def test_check_config_looks_at_this_host(folder, certificates):
     """What the tap would not start with, each at its place; and nothing is made of what is named."""
-    there, gone = folder / "there", folder / "gone"
-    there.touch()
+    gone = folder / "gone"
     path = configuration(
         folder, "user: nosuchuser", f"ledger: {gone}/l", f"tls-ca: {gone}.pem",
-        f"tls-cert: {there}", f"tls-key: {gone}.key", "sinks:", "  - tls://localhost",
-        f"  - tls://127.0.0.1?tls-ca={gone}.own", f"  - file://{gone}/x.fstrm",
-        f"  - file://{folder}/%Y.fstrm")
-    done = run("--check-config", "--config", path)
-    said = [line.removeprefix("dnstap-bpf: error: ") for line in said_lines(done.stderr)]
-    user = [] if COUNTED else [[f"{path}:1", "user"]]  # there the command line says another one
-    assert done.returncode == 2 and sorted(line.split(": ")[:2] for line in said) == [
-        *user, [f"{path}:2", "ledger"], [f"{path}:3", "tls-ca"],
-        [f"{path}:5", "tls-key"], [f"{path}:8", "sinks"], [f"{path}:9", "sinks"]]
-    path = configuration(folder, "user: nobody", f"ledger: {folder}/l", f"tls-ca: {there}",
+        f"tls-cert: {certificates.path('client.pem')}", f"tls-key: {gone}.key", "sinks:",
+        "  - tls://localhost", f"  - tls://127.0.0.1?tls-ca={gone}.own",
+        f"  - file://{gone}/x.fstrm", f"  - file://{folder}/%Y.fstrm",
+        f"  - unix:///s?spool={gone}/spool/of-this", f"  - unix:///t?spool={folder}/%m",
+        f"spool: {path_of_file(folder)}")
+    assert sorted(said_places(run("--check-config", "--config", path))) == sorted([
+        [f"{path}:{line}", key] for line, key in (
+            (1, "user"), (2, "ledger"), (3, "tls-ca"), (5, "tls-key"), (8, "sinks"), (9, "sinks"),
+            (11, "sinks"), (13, "spool")) if not (COUNTED and key == "user")])
+    path = configuration(folder, "user: nobody", f"ledger: {folder}/l", f"spool: {folder}/spool",
+                         f"tls-ca: {certificates.path('ca.pem')}",
+                         f"tls-cert: {certificates.path('client.pem')}",
+                         f"tls-key: {certificates.path('client.key')}",
                          "sinks:", "  - tls://localhost", f"  - file://{folder}/%Y.fstrm")
     before = sorted(folder.iterdir())
     done = run("--check-config", "--config", path)
     assert (done.returncode, done.stderr) == (0, "") and sorted(folder.iterdir()) == before
     check_one_line(run("--check-config", "--config", path, "--ledger", f"{gone}/l"), 2,
                    f"--ledger {gone}/l: No such file")
+
+
+def path_of_file(folder):
+    """A file where a folder is wanted."""
+    (folder / "file").touch()
+    return folder / "file"
+
+
+def test_check_config_reads_certificates(folder, certificates):
+    """What OpenSSL cannot use, with the setting that names it; what fits together is fine."""
+    ca, cert, key = (certificates.path(name) for name in ("ca.pem", "client.pem", "client.key"))
+    other, text, both = certificates.path("good.key"), folder / "text", folder / "both.pem"
+    text.write_text("no certificate\n")
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    os.mkfifo(folder / "pipe")
+    locked = folder / "locked.key"
+    subprocess.run(["openssl", "pkcs8", "-topk8", "-in", key, "-passout", "pass:x", "-out", locked],
+                   check=True, timeout=LIMIT)
+    path = configuration(
+        folder, f"tls-cert: {cert}", f"tls-key: {other}", "sinks:", "  - tls://a", "  - tls://b",
+        f"  - tls://c?tls-cert={both}&tls-ca={text}",
+        "  - url: tls://d", f"    tls-cert: {cert}", f"  - tls://e?tls-key={key}&tls-ca={ca}",
+        f"  - tls://f?tls-cert={key}&tls-key={key}", f"  - tls://g?tls-key={folder}/pipe",
+        f"  - tls://h?tls-key={locked}")
+    done = run("--check-config", "--config", path)
+    assert said_places(done) == [[f"{path}:{line}", key] for line, key in (
+        (2, "tls-key"), (6, "sinks"), (7, "sinks"), (10, "sinks"), (11, "sinks"),
+        (12, "sinks"))]
+    lines = done.stderr.splitlines()
+    assert f"the key in {other}: key values mismatch" in lines[0]
+    for line, named in zip(lines[1:], (f"'tls://c?tls-cert={both}&tls-ca={text}': tls-ca: ",
+                                       f"tls-cert={cert}': tls-cert: cannot use the key in {cert}",
+                                       f"the certificate in {key}: there is none in PEM format",
+                                       "tls-key: cannot use the key in")):
+        assert named in line
+    assert lines[4].endswith("not a file") and "it has a password" in lines[5]
 
 
 def test_config(folder):

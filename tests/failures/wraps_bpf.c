@@ -20,3 +20,14 @@ WRAP(struct perf_buffer *, perf_buffer__new_raw, CALL, NULL, EMFILE,
 WRAP(int, perf_buffer__buffer, CALL, -EINVAL, EINVAL,
 	(struct perf_buffer * perf, int index, void **memory, size_t *size), perf, index, memory,
 	size)
+
+void __real_bpf_object__destroy_skeleton(struct bpf_object_skeleton *skeleton);
+void __wrap_bpf_object__destroy_skeleton(struct bpf_object_skeleton *skeleton);
+
+/* libbpf 1.5 to 1.7 looks into the programs also where bpftool's code had no memory for them. */
+void __wrap_bpf_object__destroy_skeleton(struct bpf_object_skeleton *skeleton)
+{
+	if (skeleton && !skeleton->progs)
+		skeleton->prog_cnt = 0;
+	__real_bpf_object__destroy_skeleton(skeleton);
+}

@@ -260,7 +260,8 @@ static void check_complete(const struct run *r)
 	const struct streams_counts *c = streams_counts(r->room);
 
 	if (r->forged || r->repeated || r->ended || r->unordered || c->holes || c->evicted ||
-		c->evicted_memory || c->timed_out || c->resynchronised)
+		c->evicted_memory || c->timed_out || c->resynchronised ||
+		r->now - r->began > STREAMS_IDLE_NS) /* then a SYN is forgotten */
 		return;
 	for (unsigned int i = 0; i < STREAMS; i++) {
 		const struct stream *stream = &r->streams[i];

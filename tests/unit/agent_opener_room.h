@@ -77,9 +77,16 @@ static const char *in_folder(const char *name)
 	return path;
 }
 
+static inline int open_path(struct room *r, const char *path, int flags)
+{
+	const struct sink_files *files = opener_files(r->opener);
+
+	return files->open(files->arg, path, flags, 0644);
+}
+
 static inline int try_open(struct room *r, const char *name, int flags)
 {
-	int fd = opener_open(r->opener, in_folder(name), flags, 0644);
+	int fd = open_path(r, in_folder(name), flags);
 
 	if (fd >= 0) {
 		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);

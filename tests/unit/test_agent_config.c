@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -274,6 +275,27 @@ static void no_file_and_no_text(void **state)
 	(void)state;
 }
 
+/* Nobody writes into the pipe, and nobody waits for that. */
+static void no_file_but_a_pipe(void **state)
+{
+	char name[] = "x", word[] = "--config", sink[] = "-", null[] = "/dev/null", root[] = "/";
+	char *argv[] = {name, word, path, sink, NULL};
+
+	(void)state;
+	options_free(&options);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_not_equal(options_parse(4, argv, &options, error), 0);
+	assert_non_null(strstr(error, "it is a pipe, a socket or a device, not a file"));
+	argv[2] = null;
+	assert_int_not_equal(options_parse(4, argv, &options, error), 0);
+	assert_non_null(strstr(error, "/dev/null: it is a pipe, a socket or a device"));
+	argv[2] = root;
+	assert_int_not_equal(options_parse(4, argv, &options, error), 0);
+	assert_non_null(strstr(error, "Is a directory"));
+	unlink(path);
+}
+
 /* What libyaml would work on for minutes is refused at once. */
 static void no_heavy_files(void **state)
 {
@@ -367,6 +389,7 @@ int main(void)
 		cmocka_unit_test(sinks_have_a_bound),
 		cmocka_unit_test(all_faults_are_found),
 		cmocka_unit_test(no_file_and_no_text),
+		cmocka_unit_test(no_file_but_a_pipe),
 		cmocka_unit_test(no_heavy_files),
 		cmocka_unit_test(what_is_fixed_stays),
 	};

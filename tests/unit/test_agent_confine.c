@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -262,10 +263,23 @@ static long work(void)
 	return 0;
 }
 
+#ifdef TCGETS2
+/* As isatty does since glibc 2.42, here whichever it is. */
+static long ask_terminal(void)
+{
+	struct termios2 settings;
+
+	return ioctl(open("/dev/null", O_RDONLY), TCGETS2, &settings);
+}
+#endif
+
 static void test_works(void **state)
 {
 	(void)state;
 	assert_int_equal(outcome(work), 0);
+#ifdef TCGETS2
+	assert_int_equal(outcome(ask_terminal), ENOTTY);
+#endif
 }
 
 static long look_at_self(void)

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -17,10 +19,22 @@ static uint64_t now_ms(void)
 	return clock_monotonic() / NS_PER_MS;
 }
 
+/* The only child. */
+static pid_t child(void)
+{
+	FILE *from = fopen("/proc/thread-self/children", "r");
+	int pid = 0;
+
+	assert_non_null(from);
+	assert_int_equal(fscanf(from, "%d", &pid), 1);
+	fclose(from);
+	return pid;
+}
+
 static void test_ends(void **state)
 {
 	struct room *r = start((const char *[]){"file://@/x", NULL});
-	pid_t pid = opener_pid(r->opener);
+	pid_t pid = child();
 	uint64_t begun = now_ms();
 
 	(void)state;
@@ -42,19 +56,40 @@ static void test_stopped(void **state)
 
 	(void)state;
 	opener_begin_loop(r->opener);
-	assert_int_equal(kill(opener_pid(r->opener), SIGSTOP), 0);
+	assert_int_equal(kill(child(), SIGSTOP), 0);
 	assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
 	assert_in_range(now_ms() - begun, OPENER_LOOP_MS - 10, OPENER_LOOP_MS + NOISE_MS);
 	begun = now_ms();
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
 	assert_in_range(now_ms() - begun, 0, NOISE_MS);
-	assert_int_equal(kill(opener_pid(r->opener), SIGCONT), 0);
+	assert_int_equal(kill(child(), SIGCONT), 0);
 	while (try_open(r, "x", CREATE) == -ETIMEDOUT)
 		assert_in_range(now_ms() - begun, 0, 10 * NOISE_MS);
 	assert_int_equal(try_open(r, "y", CREATE), -EPERM);
 	finish(r);
 	unlink(in_folder("x"));
+}
+
+/* What the exit asks at its end waits no more: there was time for an answer all the while. */
+static void test_stopped_at_exit(void **state)
+{
+	struct room *r = start((const char *[]){"file://@/x", NULL});
+	const struct timespec sinks = {.tv_nsec = (OPENER_EXIT_MS + 20) * 1000000L};
+	pid_t pid = child();
+	uint64_t begun;
+
+	(void)state;
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	opener_hurry(r->opener);
+	nanosleep(&sinks, NULL);
+	begun = now_ms();
+	assert_int_equal(try_open(r, "x", CREATE), -ETIMEDOUT);
+	assert_false(opener_ended(r->opener));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	finish(r);
+	assert_in_range(now_ms() - begun, 0, NOISE_MS);
 }
 
 static void *ask_once(void *arg)
@@ -73,7 +108,7 @@ static void test_stopped_with_others(void **state)
 
 	(void)state;
 	opener_begin_loop(r->opener);
-	assert_int_equal(kill(opener_pid(r->opener), SIGSTOP), 0);
+	assert_int_equal(kill(child(), SIGSTOP), 0);
 	assert_int_equal(pthread_create(&sink, NULL, ask_once, r), 0);
 	begun = now_ms();
 	while (now_ms() - begun < 50)
@@ -85,7 +120,7 @@ static void test_stopped_with_others(void **state)
 	pthread_join(sink, &result);
 	assert_int_equal((intptr_t)result, -ETIMEDOUT);
 	assert_in_range(now_ms() - begun, 0, OPENER_EXIT_MS + NOISE_MS);
-	kill(opener_pid(r->opener), SIGKILL);
+	kill(child(), SIGKILL);
 	finish(r);
 	unlink(in_folder("x"));
 }
@@ -105,11 +140,13 @@ static void test_killed(void **state)
 	(void)state;
 	lines = 0;
 	log_set_function(count_line);
-	kill(opener_pid(r->opener), SIGKILL);
+	kill(child(), SIGKILL);
 	assert_int_equal(try_open(r, "x", CREATE), -EPIPE);
 	assert_int_equal(try_open(r, "x", CREATE), -EPIPE);
-	log_set_function(NULL);
 	assert_int_equal(lines, 1);
+	assert_true(opener_ended(r->opener) && opener_ended(r->opener));
+	assert_int_equal(lines, 2);
+	log_set_function(NULL);
 	finish(r);
 }
 
@@ -117,6 +154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_stopped_at_exit),
 		cmocka_unit_test(test_stopped_with_others),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_killed),

@@ -3,6 +3,7 @@
 #include "agent_opener_room.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 static void write_config(const char *text)
 {
@@ -19,6 +20,29 @@ static void write_sink(const char *name)
 
 	snprintf(text, sizeof(text), "sinks:\n  - file://%s/%s\n", folder, name);
 	write_config(text);
+}
+
+/* A pipe in the place of what is read would keep the opener for ever. */
+static void test_pipes(void **state)
+{
+	struct room *r;
+	uint32_t reading;
+
+	(void)state;
+	write_sink("one?rotate-size=1M");
+	r = start((const char *[]){"--config", "@/c.yaml", "--tls-key", "@/k", "tls://h", NULL});
+	unlink(in_folder("c.yaml"));
+	assert_int_equal(mkfifo(in_folder("c.yaml"), 0600), 0);
+	assert_int_equal(mkfifo(in_folder("k"), 0600), 0);
+	assert_int_equal(try_open(r, "k", O_RDONLY), -FILES_NOT_REGULAR);
+	assert_int_equal(try_open(r, "c.yaml", O_RDONLY), -FILES_NOT_REGULAR);
+	assert_int_equal(opener_reload(r->opener, &reading), -EINVAL);
+	assert_int_equal(unlink(in_folder("k")), 0);
+	assert_int_equal(mkdir(in_folder("k"), 0700), 0);
+	assert_int_equal(try_open(r, "k", O_RDONLY), -EISDIR);
+	rmdir(in_folder("k"));
+	finish(r);
+	unlink(in_folder("c.yaml"));
 }
 
 static uint32_t reload_to(struct room *r, const char *name)
@@ -114,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_fixed),
+		cmocka_unit_test(test_pipes),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

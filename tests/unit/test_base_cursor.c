@@ -50,9 +50,10 @@ static void test_failure_stays(void **state)
 {
 	static const uint8_t bytes[] = {1, 2, 3};
 	struct cursor c = cursor_over(bytes, sizeof(bytes));
+	volatile size_t too_many = 4; /* gcc 16 would warn of a step that is never made */
 
 	(void)state;
-	assert_null(cursor_take(&c, 4));
+	assert_null(cursor_take(&c, too_many));
 	assert_true(c.failed);
 	assert_null(cursor_take(&c, 1));
 	assert_null(cursor_take(&c, 0));

@@ -159,11 +159,32 @@ static void test_ends(void **state)
 	assert_int_equal(netns_socket(r->netns, gone, NETNS_ROUTE), -ENOENT);
 }
 
+/* What is not there yet is known, and stays met when it has been there. */
+static void test_met(void **state)
+{
+	const char *wanted[] = {"no-such-name", NULL, "all"};
+	struct netns_entry entries[1];
+	struct room *r = *state;
+	struct netns *n;
+
+	wanted[1] = r->wanted[0];
+	assert_int_equal(netns_new(wanted, 3, &n), 0);
+	assert_false(netns_met(n, 1));
+	for (int i = 0; i < 2; i++) {
+		assert_true(netns_list(n, entries, 1) >= 0);
+		assert_false(netns_met(n, 0));
+		assert_true(netns_met(n, 1));
+		end_child(&r->children[0]);
+	}
+	netns_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_stays_listed, open_room, close_room),
 		cmocka_unit_test_setup_teardown(test_ends, open_room, close_room),
+		cmocka_unit_test_setup_teardown(test_met, open_room, close_room),
 	};
 	pid_t pid = fork();
 	int status;

@@ -179,6 +179,7 @@ static void wrong_ones_say_what_is_right(void **state)
 	refused("tcp:127.0.0.1:6000", "slashes are missing");
 	refused("unix:/tmp/x", "slashes are missing");
 	refused("unix://", "path is missing");
+	refused("unix://@tap", "abstract socket cannot be a sink");
 	refused("file://", "path is missing");
 	refused("/tmp/a\nb", "control character");
 	refused("tcp://", "neither a host name");

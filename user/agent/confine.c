@@ -108,7 +108,8 @@ int confine_prepare(const struct options *options, struct confine *ret)
 	ret->change = ret->change && ret->uid;
 	if (!ret->change)
 		return stay(options, ret);
-	capng_get_caps_process();
+	if (capng_get_caps_process())
+		return say(-EIO, "which capabilities there are cannot be read");
 	if (!(holds(CAP_SETUID) && holds(CAP_SETGID))) {
 		log_error("cannot become %s: root lacks CAP_SETUID and CAP_SETGID here: grant "
 			  "them, or --user root",
@@ -130,7 +131,8 @@ static int forbid_core_dumps(void)
 /* Only who may set the bounding set may set these; who may not has no_new_privs alone. */
 static int lock_securebits(void)
 {
-	capng_get_caps_process();
+	if (capng_get_caps_process())
+		return -EIO;
 	if (holds(CAP_SETPCAP) && prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0))
 		return -errno;
 	return 0;
@@ -141,7 +143,8 @@ static int keep_capabilities(const unsigned int *kept, size_t count)
 {
 	bool held[16] = {false}, bounds;
 
-	capng_get_caps_process();
+	if (capng_get_caps_process())
+		return -EIO;
 	bounds = holds(CAP_SETPCAP);
 	for (size_t i = 0; i < count; i++)
 		held[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "agent/confine_calls.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -19,6 +20,10 @@
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
+#endif
+/* Not on every architecture. */
+#ifndef TCGETS2
+#define TCGETS2 TCGETS
 #endif
 
 enum { BOTH = CONFINE_WORKER | CONFINE_OPENER, NAME_SIZE = 32 };
@@ -99,6 +104,7 @@ static const struct check checks[] = {
 	{BOTH, "socket", 0, INT, AF_NETLINK, 0, "interfaces, addresses and routes"},
 	{CONFINE_OPENER, "socket", 0, INT, AF_PACKET, 0, "new interfaces; needs CAP_NET_RAW"},
 	{BOTH, "ioctl", 1, INT, TCGETS, 0, "stdio: is it a terminal?"},
+	{BOTH, "ioctl", 1, INT, TCGETS2, 0, "the same, asked by glibc 2.42 and later"},
 	{BOTH, "ioctl", 1, INT, FIONBIO, 0, "libraries: a socket that never blocks"},
 	{BOTH, "ioctl", 1, INT, FIONREAD, 0, "libraries: how much there is to read"},
 	{BOTH, "ioctl", 1, INT, SIOCGIFNAME, 0, "the name of an interface"},
@@ -148,14 +154,12 @@ static int add_check(scmp_filter_ctx filter, const struct check *check)
 	return seccomp_rule_add_array(filter, action, call, 1, &compare);
 }
 
-/* abort, and the end of the opener, which is as SIGTERM: signals to ourselves alone. */
+/* abort: a signal to ourselves alone. */
 static int add_own_signals(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp ourselves = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
-	int rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &ourselves);
 
-	return rc ? rc
-		  : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, &ourselves);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &ourselves);
 }
 
 static int set_attributes(scmp_filter_ctx filter, uint32_t refuse)

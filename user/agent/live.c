@@ -388,7 +388,8 @@ static int check_names(const struct options *o)
 	for (size_t i = 0; i < o->interface_count && !o->netns_count; i++) {
 		if (if_nametoindex(o->interfaces[i]))
 			continue;
-		log_error("interface %s does not exist: `ip link` shows those that do",
+		log_error("interface %s does not exist: `ip link` shows those that do; without "
+			  "-i all that have an address are watched",
 			o->interfaces[i]);
 		return -ENODEV;
 	}

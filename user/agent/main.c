@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "agent/options.h"
 #include "agent/run.h"
@@ -46,12 +48,28 @@ static int run(const struct options_source *source, struct options *options)
 	return options->read ? run_replay(options, source) : run_live(options, source);
 }
 
+/*
+ * A standard descriptor that is closed would be the next socket's or file's number, and lines meant
+ * for the one would go into the other. In its place stands one that cannot be used: reading fails,
+ * and so does what the sink - writes; only the log may be unwanted.
+ */
+static void fill_standard_descriptors(void)
+{
+	static const int modes[] = {
+		[STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_WRONLY};
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
+			return;
+}
+
 int main(int argc, char **argv)
 {
 	static struct options options;
 	const struct options_source source = {.argc = argc, .argv = argv};
 	int status;
 
+	fill_standard_descriptors();
 	log_find_journal();
 	status = run(&source, &options);
 

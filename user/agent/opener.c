@@ -2,7 +2,6 @@
 #include "agent/opener.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,7 +25,7 @@ enum {
 };
 
 struct opener {
-	int fd;
+	int fd, life_fd; /* life_fd: closed, it is killed */
 	pid_t pid;
 	struct sink_files files;
 	pthread_t loop;
@@ -122,11 +121,11 @@ static int settle(struct opener *o)
 
 	if (fd >= 0)
 		close(fd);
-	if (!since || err || o->verb != OPENER_NETNS_LIST)
-		return err;
-	o->list = o->answer;
-	o->listed = true;
-	return 0;
+	if (since && !err && o->verb == OPENER_NETNS_LIST) {
+		o->list = o->answer;
+		o->listed = true;
+	}
+	return err;
 }
 
 static int post(struct opener *o, struct opener_request *r)
@@ -214,16 +213,11 @@ static int call_simple(struct opener *o, enum opener_verb verb, const char *path
 	return call_path(o, &r, path, verb == OPENER_CONNECT);
 }
 
-int opener_open(struct opener *o, const char *path, int flags, mode_t mode)
+static int files_open(void *arg, const char *path, int flags, mode_t mode)
 {
 	struct opener_request r = {.verb = OPENER_OPEN, .flags = flags, .mode = mode};
 
-	return call_path(o, &r, path, true);
-}
-
-static int files_open(void *arg, const char *path, int flags, mode_t mode)
-{
-	return opener_open(arg, path, flags, mode);
+	return call_path(arg, &r, path, true);
 }
 
 static int files_connect(void *arg, const char *path)
@@ -368,7 +362,14 @@ void opener_begin_loop(struct opener *o)
 
 void opener_hurry(struct opener *o)
 {
+	struct opener_request r = {.verb = OPENER_HELLO};
+
 	atomic_store(&o->hurried, true);
+	if (pthread_mutex_trylock(&o->lock))
+		return; /* then it is being asked something */
+	if (!settle(o))
+		post(o, &r);
+	pthread_mutex_unlock(&o->lock);
 }
 
 const struct sink_files *opener_files(const struct opener *o)
@@ -376,9 +377,9 @@ const struct sink_files *opener_files(const struct opener *o)
 	return &o->files;
 }
 
-pid_t opener_pid(const struct opener *o)
+int opener_fd(const struct opener *o)
 {
-	return o->pid;
+	return o->fd;
 }
 
 static struct opener *opener_new(void)
@@ -387,7 +388,7 @@ static struct opener *opener_new(void)
 
 	if (!o)
 		return NULL;
-	o->fd = -1;
+	o->fd = o->life_fd = -1;
 	pthread_mutex_init(&o->lock, NULL);
 	o->files = (struct sink_files){
 		.open = files_open,
@@ -408,20 +409,10 @@ static struct opener *opener_new(void)
 static int start(
 	struct opener *o, const struct options *options, const struct options_source *source)
 {
-	int pair[2], fd, err;
+	int fd, err;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	o->fd = pair[0];
-	o->pid = fork();
-	if (o->pid == 0) {
-		close(pair[0]);
-		opener_serve(pair[1], options, source);
-	}
-	close(pair[1]);
-	if (o->pid < 0)
-		return -errno;
-	err = await(o, clock_monotonic(), &fd);
+	o->pid = opener_fork(options, source, &o->fd, &o->life_fd);
+	err = o->pid < 0 ? o->pid : await(o, clock_monotonic(), &fd);
 	return err ? err : o->answer.result;
 }
 
@@ -440,23 +431,52 @@ int opener_start(
 	return 0;
 }
 
-/* One that hangs in a file system is left to the signal that it gets when its parent is gone. */
-static void wait_end(pid_t pid)
+/* One that cannot even be killed hangs in a file system, and is left there. */
+static int wait_end(struct opener *o)
 {
 	const struct timespec step = {.tv_nsec = STOP_STEP_MS * 1000000L};
+	int status = 0;
 
-	for (int ms = 0; ms < STOP_MS && !waitpid(pid, NULL, WNOHANG); ms += STOP_STEP_MS)
+	for (int ms = 0; ms < STOP_MS && !waitpid(o->pid, &status, WNOHANG); ms += STOP_STEP_MS)
 		nanosleep(&step, NULL);
+	o->pid = 0;
+	return status;
 }
 
+bool opener_ended(struct opener *o)
+{
+	struct pollfd p = {.fd = o->fd};
+	int status;
+
+	if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLHUP))
+		return false;
+	if (!o->pid)
+		return true;
+	status = wait_end(o);
+	log_error("the opener has ended (%s %d): stopping",
+		WIFSIGNALED(status) ? "signal" : "status",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	return true;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* What does not answer now never will. */
 void opener_stop(struct opener *o)
 {
 	if (!o)
 		return;
-	if (o->fd >= 0)
-		close(o->fd);
-	if (o->pid > 0 && !atomic_load(&o->asked))
-		wait_end(o->pid);
+	if (settle(o) == -ETIMEDOUT)
+		close_fd(&o->life_fd);
+	close_fd(&o->fd);
+	if (o->pid > 0)
+		wait_end(o);
+	close_fd(&o->life_fd);
 	pthread_mutex_destroy(&o->lock);
 	free(o);
 }

@@ -22,8 +22,8 @@
 #ifndef AGENT_OPENER_H
 #define AGENT_OPENER_H
 
+#include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "agent/opener_protocol.h"
 #include "agent/options.h"
@@ -47,15 +47,19 @@ int opener_start(
 	const struct options *options, const struct options_source *source, struct opener **ret);
 /* Ends it and waits for it, a second at most. NULL is fine. */
 void opener_stop(struct opener *opener);
-pid_t opener_pid(const struct opener *opener);
+
+/* For epoll, without any event: it hangs up when the opener has ended, however that came. */
+int opener_fd(const struct opener *opener);
+/* True after that, and the first time a line was logged. */
+bool opener_ended(struct opener *opener);
 
 /* The calling thread is the packet loop from now on. */
 void opener_begin_loop(struct opener *opener);
-/* A live tap is ending; also for those who wait already. */
+/*
+ * A live tap is ending; also for those who wait already. It is asked whether it answers at all, so
+ * that one that does not costs the exit no time when the sinks have had theirs.
+ */
 void opener_hurry(struct opener *opener);
-
-/* A descriptor or -errno. */
-int opener_open(struct opener *opener, const char *path, int flags, mode_t mode);
 
 /* As netns_socket and netns_list, with an opener as arg: they fit into struct taps_source. A list
  * that takes longer than the loop waits is what the next call gets. */

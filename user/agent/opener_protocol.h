@@ -31,6 +31,7 @@ enum opener_verb {
 	OPENER_COMMIT,
 	OPENER_ABORT,
 	OPENER_FORGET,
+	OPENER_HELLO, /* nothing but the answer is wanted */
 };
 
 /* Where a sink's settings stand: in which reading of the options (0: the start's), and its place.

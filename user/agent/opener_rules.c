@@ -109,7 +109,7 @@ static bool file_allows(const struct sink_url *url, const struct opener_request 
 		return true;
 	if (many) /* the opener looks at what it is (agent/opener_serve.c) */
 		return exact && is_open(r, O_WRONLY | O_APPEND, 0);
-	return exact && is_open(r, O_WRONLY, O_APPEND | O_CREAT | O_TRUNC);
+	return exact && is_open(r, O_WRONLY, O_APPEND | O_CREAT);
 }
 
 static bool unix_allows(const struct sink_url *url, const struct opener_request *r)
@@ -213,6 +213,8 @@ bool opener_rules_allow(const struct options *o, const struct opener_request *r)
 	case OPENER_ABORT:
 	case OPENER_FORGET:
 		return o->config;
+	case OPENER_HELLO:
+		return true;
 	default:
 		break;
 	}
@@ -235,6 +237,7 @@ bool opener_rules_allow_sink(const struct options *o, size_t sink, const struct 
 	case OPENER_COMMIT:
 	case OPENER_ABORT:
 	case OPENER_FORGET:
+	case OPENER_HELLO:
 		return false;
 	default:
 		return sink_allows(o, &o->sinks[sink], r);

@@ -18,11 +18,13 @@
 #include "base/log.h"
 #include "sink/files.h"
 
-enum { SERVE_FD = STDERR_FILENO + 1 };
+enum { SERVE_FD = STDERR_FILENO + 1, LIFE_FD };
 
 struct server {
 	struct grants *grants;
 	struct netns *netns; /* of the start's options: a reload does not change them */
+	const struct options *start;
+	bool awaited_told;
 	struct log_limit refused;
 	struct opener_request request;
 	struct opener_answer answer;
@@ -66,10 +68,25 @@ static int open_netns(const struct options *options, struct netns **ret)
 	return options->read ? 0 : netns_new(options->netns, options->netns_count, ret);
 }
 
+/* A name that is mistyped would be waited for in silence. */
+static void tell_awaited(struct server *s)
+{
+	const struct options *o = s->start;
+
+	for (size_t i = 0; i < o->netns_count && !s->awaited_told; i++)
+		if (strcmp(o->netns[i], "all") && !netns_met(s->netns, i))
+			log_warn("--netns %s: no other network namespace, container or process "
+				 "has this name yet: waiting for it",
+				o->netns[i]);
+	s->awaited_told = true;
+}
+
 static int list(struct server *s)
 {
 	int count = netns_list(s->netns, s->answer.entries, NETNS_MAX);
 
+	if (count >= 0)
+		tell_awaited(s);
 	if (count > 0)
 		s->answer_len = OPENER_ANSWER_HEAD + (size_t)count * sizeof(s->answer.entries[0]);
 	return count;
@@ -144,6 +161,8 @@ static int perform(struct server *s, int *ret_fd)
 	case OPENER_FORGET:
 		grants_forget(s->grants);
 		return 0;
+	case OPENER_HELLO:
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -201,26 +220,41 @@ static void ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 }
 
+/*
+ * Also one that is stopped or hangs in a file system ends with the worker. Not by PR_SET_PDEATHSIG:
+ * the worker's end may signal only what the worker's user may.
+ */
+static int die_with_worker(void)
+{
+	if (fcntl(LIFE_FD, F_SETOWN, getpid()) || fcntl(LIFE_FD, F_SETSIG, SIGKILL) ||
+		fcntl(LIFE_FD, F_SETFL, O_ASYNC))
+		return -errno;
+	return 0;
+}
+
 /* Descriptors of the worker's that were open at the fork are none of ours. */
-static int leave_worker(int fd)
+static int leave_worker(int fd, int life)
 {
 	ignore_signals();
 	prctl(PR_SET_NAME, "dnstap-opener", 0, 0, 0);
-	/* should it hang when the worker ends; giving up capabilities does not take it back */
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (fd != SERVE_FD && dup3(fd, SERVE_FD, O_CLOEXEC) < 0)
+	/* above all, so that neither takes the other's place */
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, LIFE_FD + 1);
+	life = fcntl(life, F_DUPFD_CLOEXEC, LIFE_FD + 1);
+	if (fd < 0 || life < 0 || dup3(fd, SERVE_FD, O_CLOEXEC) < 0 ||
+		dup3(life, LIFE_FD, O_CLOEXEC) < 0)
 		return -errno;
-	return close_range(SERVE_FD + 1, ~0U, 0) ? -errno : 0;
+	return close_range(LIFE_FD + 1, ~0U, 0) ? -errno : die_with_worker();
 }
 
-_Noreturn void opener_serve(
-	int fd, const struct options *options, const struct options_source *source)
+static _Noreturn void serve(
+	int fd, int life, const struct options *options, const struct options_source *source)
 {
 	struct server *s = calloc(1, sizeof(*s));
-	int err = s ? leave_worker(fd) : -ENOMEM;
+	int err = s ? leave_worker(fd, life) : -ENOMEM;
 
 	if (err)
 		_exit(EXIT_FAILURE);
+	s->start = options;
 	s->grants = grants_new(options, source);
 	err = s->grants ? confine_opener(options) : -ENOMEM;
 	if (!err)
@@ -231,4 +265,28 @@ _Noreturn void opener_serve(
 		while (answer_one(s, SERVE_FD))
 			;
 	_exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+pid_t opener_fork(const struct options *options, const struct options_source *source, int *ret_fd,
+	int *ret_life)
+{
+	int pair[2], life[2], pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	*ret_fd = pair[0];
+	if (pipe2(life, O_CLOEXEC)) {
+		pid = -errno;
+		close(pair[1]);
+		return pid;
+	}
+	*ret_life = life[1];
+	pid = fork();
+	if (pid == 0)
+		serve(pair[1], life[0], options, source);
+	if (pid < 0)
+		pid = -errno;
+	close(pair[1]);
+	close(life[0]);
+	return pid;
 }

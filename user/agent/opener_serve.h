@@ -6,10 +6,15 @@
 #ifndef AGENT_OPENER_SERVE_H
 #define AGENT_OPENER_SERVE_H
 
+#include <sys/types.h>
+
 #include "agent/options.h"
 
-/* In the child, right after fork: fd is its end, and never comes back. */
-_Noreturn void opener_serve(
-	int fd, const struct options *options, const struct options_source *source);
+/*
+ * Its process id or -errno. *ret_fd is the other side's end, and *ret_life a pipe: when that is
+ * closed, also by the other side's end, the opener is killed, whatever it does or hangs in.
+ */
+pid_t opener_fork(const struct options *options, const struct options_source *source, int *ret_fd,
+	int *ret_life);
 
 #endif

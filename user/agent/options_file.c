@@ -179,8 +179,8 @@ static int add_setting(struct walk *w, struct sink_words *words, const yaml_node
 		return fail(w, at, key, "this sink's settings are too long");
 	if (sink_settings_parse(pair, words->url.kind, &settings, why, sizeof(why)))
 		return fail(w, at, "sinks", "%s", why);
-	snprintf(words->text + used, sizeof(words->text) - used, "%c%s",
-		strchr(words->text, '?') ? '&' : '?', pair);
+	words->text[used] = strchr(words->text, '?') ? '&' : '?';
+	memcpy(words->text + used + 1, pair, (size_t)len + 1);
 	return 0;
 }
 
@@ -310,13 +310,11 @@ static void take_document(struct walk *w)
 static int read_whole(struct option_parsing *p, const char *path, char **ret, size_t *ret_len)
 {
 	const struct options_source *s = p->source;
-	int fd = s->open ? s->open(s->arg, path) : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = s->open ? s->open(s->arg, path) : files_plain.open(NULL, path, O_RDONLY, 0);
 	char *bytes = malloc(FILE_BYTES_MAX + 1);
 	ssize_t got = 1;
 	size_t len = 0;
 
-	if (!s->open && fd < 0)
-		fd = -errno;
 	if (fd < 0 || !bytes) {
 		free(bytes);
 		if (fd >= 0)
@@ -453,7 +451,7 @@ int option_read_file(struct option_parsing *p, const char *path)
 		option_fail(p, NULL, NULL, "cannot read --config %.512s: it is larger than 1 MiB",
 			path);
 	else if (err)
-		option_fail(p, NULL, NULL, "cannot read --config %.512s: %s", path, strerror(-err));
+		option_fail(p, NULL, NULL, "cannot read --config %.512s: %s", path, files_why(err));
 	else
 		parse(&w, bytes, len);
 	free(bytes);

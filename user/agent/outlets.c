@@ -358,6 +358,25 @@ static void keep_counts(struct outlets *t, const struct sink *sink, const struct
 	kept->row.oversize += known->oversize;
 }
 
+/* Said now: the exit status, which says it too, may be months away. */
+static void look_whether_broken(struct outlets *t, const struct sink *sink)
+{
+	if (!sink_broken(sink))
+		return;
+	t->broken = true;
+	log_error("sink %s, which was taken out, lacks messages: the exit status will be 1",
+		sink_url(sink)->text);
+}
+
+bool outlets_broken(const struct run *run)
+{
+	bool broken = run->outlets.broken;
+
+	for (size_t i = 0; i < run->sink_count; i++)
+		broken |= sink_broken(run->sinks[i]);
+	return broken;
+}
+
 bool outlets_reap(struct run *run)
 {
 	struct outlets *t = &run->outlets;
@@ -370,6 +389,7 @@ bool outlets_reap(struct run *run)
 			continue;
 		}
 		sink_stop(t->ending[i]);
+		look_whether_broken(t, t->ending[i]);
 		keep_counts(t, t->ending[i], &t->ending_known[i]);
 		sink_free(t->ending[i]);
 		free(t->ending_known[i].settings);

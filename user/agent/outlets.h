@@ -46,6 +46,7 @@ struct outlets {
 	size_t ending_count;
 	struct outlets_ended ended[OUTLETS_ENDED_MAX];
 	size_t ended_count;
+	bool broken; /* one that has ended lacks what it was to keep: see sink_broken */
 };
 
 struct run;
@@ -55,6 +56,9 @@ int outlets_open(struct run *run);
 /* Ends them all; afterwards their counts are final. */
 void outlets_stop(struct run *run);
 void outlets_free(struct run *run);
+
+/* After outlets_stop: whether any sink that there was is broken, those taken out included. */
+bool outlets_broken(const struct run *run);
 
 /* Every sink there is and was. Texts are valid until the next call that changes something. */
 size_t outlets_rows(struct run *run, struct summary_sink ret[static OUTLETS_ROWS_MAX]);

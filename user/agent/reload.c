@@ -55,7 +55,7 @@ static int parse(struct reload *r, struct options *next, uint32_t *ret_reading,
 	if (err)
 		snprintf(error, OPTIONS_ERROR_MAX,
 			"the file changed while it was read, or cannot be read again: %s",
-			strerror(-err));
+			files_why(err));
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -26,18 +27,45 @@ const char *run_version(void)
 }
 
 /* The signal comes through a descriptor; threads started later inherit the mask. */
-static int open_signal(int first, int second, int third)
+static int open_signal(int first, int second)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, first);
 	sigaddset(&set, second);
-	if (third)
-		sigaddset(&set, third);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -1;
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/*
+ * Without its opener a tap cannot connect again nor begin a file: it is better started anew. Not
+ * by SIGCHLD: as the first process of a container one hears of the end of strangers too.
+ */
+static int open_stop(struct run *run)
+{
+	struct epoll_event signal = {.events = EPOLLIN}, end = {.events = 0};
+
+	run->stop_signal_fd = open_signal(SIGINT, SIGTERM);
+	run->stop_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (run->stop_signal_fd < 0 || run->stop_fd < 0 ||
+		epoll_ctl(run->stop_fd, EPOLL_CTL_ADD, run->stop_signal_fd, &signal) ||
+		epoll_ctl(run->stop_fd, EPOLL_CTL_ADD, opener_fd(run->opener), &end))
+		return -errno;
+	return 0;
+}
+
+static int open_signals(struct run *run)
+{
+	int err = open_stop(run);
+
+	if (err)
+		return err;
+	signal(SIGPIPE, SIG_IGN);
+	run->signal_fd = open_signal(SIGUSR1, SIGHUP);
+	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return run->signal_fd < 0 || run->failure_fd < 0 ? -errno : 0;
 }
 
 static const char *identity_of(struct run *run, const struct options *o)
@@ -124,8 +152,7 @@ int run_add_local(struct run *run)
 	return err;
 }
 
-int run_prepare(
-	struct run *run, const struct options *options, const struct options_source *source)
+int run_prepare(struct run *run, const struct options *options, const struct options_source *source)
 {
 	int err = confine_prepare(options, &run->confine);
 
@@ -149,13 +176,8 @@ int run_open(struct run *run, const struct options *options)
 	run->options = options;
 	run->local = prefixes_new();
 	run->broadcast = prefixes_new();
-	signal(SIGPIPE, SIG_IGN);
-	run->stop_fd = open_signal(SIGINT, SIGTERM, 0);
-	run->signal_fd = open_signal(SIGUSR1, SIGHUP, SIGCHLD);
-	run->failure_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!run->local || !run->broadcast || run->stop_fd < 0 || run->signal_fd < 0 ||
-		run->failure_fd < 0) {
-		err = -errno;
+	err = run->local && run->broadcast ? open_signals(run) : -ENOMEM;
+	if (err) {
 		log_error("cannot start: %s", strerror(-err));
 		return err;
 	}
@@ -181,6 +203,8 @@ void run_close(struct run *run)
 	prefixes_free(run->broadcast);
 	if (run->stop_fd >= 0)
 		close(run->stop_fd);
+	if (run->stop_signal_fd >= 0)
+		close(run->stop_signal_fd);
 	if (run->signal_fd >= 0)
 		close(run->signal_fd);
 	if (run->failure_fd >= 0)
@@ -196,25 +220,12 @@ bool run_stopped(const struct run *run)
 	return poll(&fd, 1, 0) > 0;
 }
 
-/* Without its opener a tap cannot connect again nor begin a file: it is better started anew. */
-static void stop_orphaned(struct run *run, const struct signalfd_siginfo *info)
-{
-	if (info->ssi_code != CLD_EXITED && info->ssi_code != CLD_KILLED)
-		return;
-	log_error("the opener has ended (%s %d): stopping",
-		info->ssi_code == CLD_EXITED ? "status" : "signal", info->ssi_status);
-	run->orphaned = true;
-	kill(getpid(), SIGTERM); /* for all threads: raise would be for this one alone */
-}
-
 int run_take_signal(struct run *run)
 {
 	struct signalfd_siginfo info;
 
 	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
-	if (info.ssi_signo == SIGCHLD)
-		stop_orphaned(run, &info);
 	return (int)info.ssi_signo;
 }
 
@@ -234,14 +245,6 @@ bool run_sinks_gone(const struct run *run)
 		if (!sink_failed(run->sinks[i]))
 			return false;
 	return true;
-}
-
-static bool sinks_broken(const struct run *run)
-{
-	for (size_t i = 0; i < run->sink_count; i++)
-		if (sink_broken(run->sinks[i]))
-			return true;
-	return false;
 }
 
 /* rows: room for the result to point to. */
@@ -277,6 +280,7 @@ int run_report(struct run *run, bool final)
 int run_finish(struct run *run, int status)
 {
 	struct summary_sink rows[OUTLETS_ROWS_MAX];
+	const bool orphaned = opener_ended(run->opener);
 	struct summary summary;
 	int err;
 
@@ -284,7 +288,7 @@ int run_finish(struct run *run, int status)
 	outlets_stop(run);
 	summary = summary_of(run, true, rows);
 	err = run_report(run, true);
-	if (err || run->orphaned || sinks_broken(run) ||
+	if (err || orphaned || outlets_broken(run) ||
 		(run->options->read && summary_lost(&summary)))
 		return EXIT_RUNTIME;
 	return status;
@@ -353,7 +357,7 @@ static void say_nothing_matched(struct run *run)
 
 	if (!pipeline_ledger(run->pipeline)->matched)
 		log_info("no packet in %s is on port %u%s: is DNS on another one there (--port), "
-			 "or encrypted?",
+			 "encrypted, or inside a tunnel?",
 			o->read, o->ports[0], o->port_count > 1 ? " or the others given" : "");
 }
 
@@ -385,11 +389,15 @@ int run_replay(const struct options *options, const struct options_source *sourc
 	struct run run = RUN_INITIALISER;
 	struct replay *replay = NULL;
 	int status = EXIT_RUNTIME;
+	bool read_all;
 
 	if (!open_replay(&run, options, source, &replay) && !run_open(&run, options)) {
 		pipeline_expect_copies(run.pipeline, replay_copies_possible(replay), 0);
-		status = run_finish(&run, replay_all(&run, replay));
-		say_nothing_matched(&run);
+		status = replay_all(&run, replay);
+		read_all = !status;
+		status = run_finish(&run, status);
+		if (read_all)
+			say_nothing_matched(&run);
 	}
 	replay_close(replay);
 	run_close(&run);

@@ -34,7 +34,6 @@ struct run {
 	const struct options *options;
 	struct confine confine;
 	struct opener *opener;
-	bool orphaned; /* the opener has ended before us */
 	struct pipeline *pipeline;
 	struct prefixes *local, *broadcast;
 	struct sink *sinks[OPTIONS_SINKS_MAX];
@@ -43,15 +42,18 @@ struct run {
 	struct own own;
 	struct extra *extra; /* NULL: none asked for */
 	struct filter *filter;
-	int failure_fd;      /* readable when a sink can never work again; -1: not open */
-	int stop_fd;         /* readable from the first SIGINT or SIGTERM on; -1: not open */
-	int signal_fd;       /* SIGUSR1, SIGHUP; -1: not open */
+	int failure_fd; /* readable when a sink can never work again; -1: not open */
+	/* readable from the first SIGINT or SIGTERM on, and from the opener's end; -1: not open */
+	int stop_fd;
+	int stop_signal_fd; /* inside it */
+	int signal_fd;      /* SIGUSR1, SIGHUP; -1: not open */
 	char identity[RUN_IDENTITY_MAX];
 };
 
 #define RUN_INITIALISER                                                                            \
 	{                                                                                          \
-		.own = OWN_INITIALISER, .failure_fd = -1, .stop_fd = -1, .signal_fd = -1           \
+		.own = OWN_INITIALISER, .failure_fd = -1, .stop_fd = -1, .stop_signal_fd = -1,     \
+		.signal_fd = -1                                                                    \
 	}
 
 /*
@@ -82,9 +84,12 @@ int run_finish(struct run *run, int status);
 /* The ledger so far, to standard error and to --ledger. 0, or -errno after a line was logged. */
 int run_report(struct run *run, bool final);
 
-/* True once SIGINT or SIGTERM came; it stays true, and a replay's sinks wait no more. */
+/*
+ * True once SIGINT or SIGTERM came or the opener has ended; it stays true, and a replay's sinks
+ * wait no more.
+ */
 bool run_stopped(const struct run *run);
-/* One of the other signals that came, or 0. The opener's end (SIGCHLD) is as SIGTERM. */
+/* One of the other signals that came, or 0. */
 int run_take_signal(struct run *run);
 /* SIGHUP: files are finished and opened again. */
 void run_reopen(struct run *run);

@@ -173,7 +173,7 @@ static const char *hint(int err)
 {
 	if (err == -EPERM || err == -EACCES)
 		return "; run it as root, or with the capabilities CAP_NET_RAW, CAP_BPF and "
-		       "CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8)";
+		       "CAP_PERFMON";
 	if (err == -EMFILE || err == -ENFILE)
 		return "; raise the limit of open files (ulimit -n, LimitNOFILE=)";
 	return "";

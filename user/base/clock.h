@@ -2,9 +2,7 @@
 /*
  * The two clocks. Packets are stamped with CLOCK_MONOTONIC, which never steps; dnstap wants wall
  * time. A struct clock keeps the difference and samples it again when a second has passed, so
- * that wall time follows the host's clock without a system call for each message. Who is put aside
- * between the readings of both would be wrong by that for a second: they are read again, and the
- * nearest to each other count.
+ * that wall time follows the host's clock without a system call for each message.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -13,9 +11,6 @@
 
 #define NS_PER_SECOND 1000000000ULL
 #define NS_PER_MS     1000000ULL
-
-/* As near as the readings are where nobody was put aside; and how often that is tried. */
-enum { CLOCK_NEAR_NS = 10000, CLOCK_TRIES = 8 };
 
 struct clock {
 	uint64_t wall_minus_monotonic; /* ns, modulo 2^64 */

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/membarrier.h>
@@ -27,16 +28,24 @@
 
 /* Remembered fragmented datagrams: an LRU map keeps free entries by CPU and needs this many. */
 enum { FRAGMENTS_PER_CPU = 256, FRAGMENTS_MIN = 4096 };
+enum { NO_READER = -1 };
+
+/* Of a CPU, with the perf ring: its ring, and when that was last looked at. */
+struct hearing {
+	int reader; /* NO_READER: it has none */
+	bool told, empty;
+	uint64_t position, ring_full;
+};
 
 struct loader {
 	struct capture *skel;
 	struct bpf_program *program;
 	struct rings *rings;
 	struct ring_buffer *doorbell;
-	struct entrances *entrances; /* NULL: our own namespace only */
+	struct entrances *entrances;  /* NULL: our own namespace only */
 	struct kernel_counts *counts; /* one a possible CPU */
-	bool *heard; /* the same: it has a ring, or was told of */
-	int cpus;    /* the highest possible id and 1 */
+	struct hearing *hearing;      /* the same */
+	int cpus;                     /* the highest possible id and 1 */
 	enum rings_kind kind;
 	size_t ring_size; /* bytes */
 };
@@ -70,10 +79,10 @@ static int explain(char *error, int err, const char *what)
 
 	if (err == -EPERM || err == -EACCES)
 		why = "; run it as root, or with the capabilities CAP_NET_RAW, CAP_BPF and "
-		      "CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8)";
+		      "CAP_PERFMON";
 	else if (err == -ENOMEM)
 		why = "; memory or its locked limit is short: try a smaller --ring-size";
-	else if (err == -EINVAL || err == -ENOTSUP || err == -E2BIG)
+	else if (err == -EINVAL || err == -ENOTSUP || err == -E2BIG || err == -ENOSYS)
 		why = "; the kernel may lack the feature (Linux 5.10 or later is needed): "
 		      "--verbose shows the verifier's log";
 	snprintf(error, LOADER_ERROR_MAX, "%s: %s%s", what, strerror(-err), why);
@@ -87,7 +96,7 @@ static int explain(char *error, int err, const char *what)
 static bool is_memory_locked(void)
 {
 	return libbpf_probe_bpf_helper(
-		BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns, NULL) == 0;
+		       BPF_PROG_TYPE_SOCKET_FILTER, BPF_FUNC_ktime_get_coarse_ns, NULL) == 0;
 }
 
 static int explain_load(char *error, int err)
@@ -95,8 +104,8 @@ static int explain_load(char *error, int err)
 	static const char what[] = "cannot load the BPF program";
 	struct rlimit limit;
 
-	if (err != -EPERM || getrlimit(RLIMIT_MEMLOCK, &limit) ||
-		limit.rlim_cur == RLIM_INFINITY || !is_memory_locked())
+	if (err != -EPERM || getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+		!is_memory_locked())
 		return explain(error, err, what);
 	snprintf(error, LOADER_ERROR_MAX,
 		"%s: the locked-memory limit of %llu KiB is too low for its maps, which count as "
@@ -178,32 +187,36 @@ static void close_program(struct loader *l)
 	l->skel = NULL;
 }
 
-/* Where that cannot be told, all count as heard. */
+/* libbpf opens a perf ring for each CPU that runs, in their order. */
 static int remember_cpus(struct loader *l)
 {
 	size_t count = (size_t)l->cpus;
+	bool *online = calloc(count, sizeof(*online));
+	int err, readers = 0;
 
-	if (!l->heard)
-		l->heard = calloc(count, sizeof(*l->heard));
-	if (!l->heard)
-		return -ENOMEM;
-	if (l->kind != RINGS_PERF || cpus_read(CPUS_ONLINE, l->heard, count))
-		memset(l->heard, true, count * sizeof(*l->heard));
-	return 0;
+	free(l->hearing);
+	l->hearing = calloc(count, sizeof(*l->hearing));
+	err = l->hearing && online ? cpus_read(CPUS_ONLINE, online, count) : -ENOMEM;
+	for (size_t i = 0; !err && i < count; i++)
+		l->hearing[i] = (struct hearing){
+			.reader = online[i] ? readers++ : NO_READER, .empty = true};
+	free(online);
+	return err;
 }
 
 static int open_rings(struct loader *l, char *error)
 {
-	int err = remember_cpus(l);
+	int err;
 
-	if (err)
-		return explain(error, err, "cannot open the ring");
 	if (l->kind == RINGS_ARRAY) {
 		err = rings_new_array(bpf_map__fd(l->skel->maps.lanes), l->ring_size, l->counts,
 			l->cpus, &l->rings);
 		if (err)
 			return explain(error, err, "cannot map the array ring");
 	} else if (l->kind == RINGS_PERF) {
+		err = remember_cpus(l);
+		if (err)
+			return explain(error, err, "cannot read which CPUs run");
 		err = rings_new_perf(bpf_map__fd(l->skel->maps.events), l->ring_size, &l->rings);
 		if (err)
 			return explain_perf(error, err);
@@ -244,6 +257,21 @@ static int open_program(struct loader *l, const struct loader_options *o, char *
 	return open_rings(l, error);
 }
 
+/*
+ * Asked first, because without it newer verifiers work for seconds on what they then refuse with
+ * E2BIG.
+ */
+static bool has_perfmon(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, sets))
+		return true; /* the kernel will tell */
+	return sets[CAP_TO_INDEX(CAP_PERFMON)].effective & CAP_TO_MASK(CAP_PERFMON) ||
+	       sets[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
 int loader_new(
 	const struct loader_options *o, struct loader **ret, char error[static LOADER_ERROR_MAX])
 {
@@ -253,6 +281,10 @@ int loader_new(
 	if (!l)
 		return explain(error, -ENOMEM, "cannot start");
 	libbpf_set_print(on_libbpf_message);
+	if (!has_perfmon()) {
+		err = explain(error, -EPERM, "cannot load the BPF program without CAP_PERFMON");
+		goto out;
+	}
 	l->cpus = cpus_bound(CPUS_POSSIBLE);
 	if (l->cpus < 0) {
 		err = explain(error, l->cpus, "cannot read the number of possible CPUs");
@@ -274,7 +306,7 @@ void loader_free(struct loader *l)
 	if (!l)
 		return;
 	close_program(l);
-	free(l->heard);
+	free(l->hearing);
 	free(l);
 }
 
@@ -394,12 +426,26 @@ void loader_disable_clamp(struct loader *l)
 	settings_disable_clamp(l->skel);
 }
 
+/* A packet was turned away by a ring that has been empty all the while. */
+static bool is_unheard(struct loader *l, int cpu)
+{
+	struct hearing *h = &l->hearing[cpu], before = *h;
+
+	h->ring_full = __atomic_load_n(&l->counts[cpu].ring_full, __ATOMIC_RELAXED);
+	if (h->reader != NO_READER)
+		h->empty = rings_is_empty(l->rings, (size_t)h->reader, &h->position);
+	return h->ring_full != before.ring_full && h->empty && before.empty &&
+	       h->position == before.position;
+}
+
 int loader_unheard_cpu(struct loader *l)
 {
-	for (int i = 0; i < l->cpus; i++) {
-		if (l->heard[i] || !__atomic_load_n(&l->counts[i].ring_full, __ATOMIC_RELAXED))
+	for (int i = 0; l->kind == RINGS_PERF && i < l->cpus; i++) {
+		struct hearing *h = &l->hearing[i];
+
+		if (h->told || !is_unheard(l, i))
 			continue;
-		l->heard[i] = true;
+		h->told = true;
 		return i;
 	}
 	return -1;

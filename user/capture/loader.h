@@ -89,9 +89,9 @@ void loader_doorbell_clear(struct loader *loader);
 void loader_read_counts(const struct loader *loader, struct loader_counts *ret);
 
 /*
- * A CPU whose packets are all lost (and counted as ring_full), because it was brought up after the
- * perf ring was opened, which has a buffer for each CPU: a new one would need bpf(). Each is told
- * once; -1: none.
+ * A CPU whose packets are all lost (and counted as ring_full), because it was brought up, or taken
+ * down and brought up again, after the perf ring was opened, which has a buffer for each CPU: a new
+ * one would need bpf(). Each is told once; -1: none.
  */
 int loader_unheard_cpu(struct loader *loader);
 

@@ -35,6 +35,7 @@ struct found {
 struct netns {
 	const char *const *wanted;
 	size_t wanted_count;
+	bool *met;       /* beside wanted: something was found for it */
 	int own_fd;      /* of our own namespace, to come back */
 	struct stat own; /* of the same */
 	struct found *found;
@@ -52,8 +53,9 @@ int netns_new(const char *const *wanted, size_t count, struct netns **ret)
 		return -ENOMEM;
 	n->wanted = wanted;
 	n->wanted_count = count;
+	n->met = calloc(count + 1, sizeof(*n->met));
 	n->own_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (n->own_fd < 0 || fstat(n->own_fd, &n->own))
+	if (!n->met || n->own_fd < 0 || fstat(n->own_fd, &n->own))
 		err = -errno;
 	if (err && count) {
 		netns_free(n);
@@ -69,6 +71,7 @@ void netns_free(struct netns *n)
 		return;
 	if (n->own_fd >= 0)
 		close(n->own_fd);
+	free(n->met);
 	free(n->found);
 	free(n);
 }
@@ -113,20 +116,23 @@ static struct found *find_or_add(struct netns *n, uint64_t id, const char *path)
 	return f;
 }
 
-static bool is_wanted_name(const struct netns *n, const char *name)
+static bool same_text(const char *wanted, const char *name)
 {
-	for (size_t i = 0; i < n->wanted_count; i++)
-		if (!strcmp(n->wanted[i], "all") || !strcmp(n->wanted[i], name))
-			return true;
-	return false;
+	return !strcmp(wanted, name);
 }
 
-static bool is_wanted_container(const struct netns *n, const char *id)
+/* Whether any that is wanted stands for this name, container or process. */
+static bool is_wanted(
+	struct netns *n, const char *name, bool (*stands_for)(const char *wanted, const char *name))
 {
-	for (size_t i = 0; i < n->wanted_count; i++)
-		if (!strcmp(n->wanted[i], "all") || container_is(n->wanted[i], id))
-			return true;
-	return false;
+	bool found = false;
+
+	for (size_t i = 0; i < n->wanted_count; i++) {
+		if (strcmp(n->wanted[i], "all") && !stands_for(n->wanted[i], name))
+			continue;
+		n->met[i] = found = true;
+	}
+	return found;
 }
 
 /* A file that no namespace is mounted on lies in another file system. */
@@ -149,7 +155,7 @@ static void take_name(struct netns *n, const char *folder, const char *name)
 		return;
 	if (!*f->entry.name)
 		snprintf(f->entry.name, sizeof(f->entry.name), "%s", name);
-	f->wanted |= is_wanted_name(n, name);
+	f->wanted |= is_wanted(n, name, same_text);
 }
 
 static void scan_folder(struct netns *n, const char *folder)
@@ -205,10 +211,9 @@ static void take_process(struct netns *n, const char *pid)
 	if (!f->entry.pid) {
 		f->entry.pid = (int32_t)strtol(pid, NULL, 10);
 		read_container(n, pid, &f->entry);
-		f->wanted |= is_wanted_container(n, f->entry.container);
+		f->wanted |= is_wanted(n, f->entry.container, container_is);
 	}
-	for (size_t i = 0; i < n->wanted_count; i++)
-		f->wanted |= is_number(n->wanted[i]) && !strcmp(n->wanted[i], pid);
+	f->wanted |= is_wanted(n, pid, same_text);
 }
 
 static int scan_processes(struct netns *n)
@@ -266,6 +271,11 @@ int netns_list(struct netns *n, struct netns_entry *ret, size_t max)
 		ret[count++] = *entry;
 	}
 	return (int)count;
+}
+
+bool netns_met(const struct netns *n, size_t wanted)
+{
+	return n->met[wanted];
 }
 
 bool netns_has_others(void)

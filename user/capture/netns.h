@@ -55,6 +55,9 @@ void netns_free(struct netns *netns);
  */
 int netns_list(struct netns *netns, struct netns_entry *ret, size_t max);
 
+/* Whether a listing has ever found something for that one of the wanted. */
+bool netns_met(const struct netns *netns, size_t wanted);
+
 /* True when there are others than our own, as far as the caller may see. */
 bool netns_has_others(void);
 

@@ -128,6 +128,19 @@ static int refuse(const struct replay *r, const char *why, char *error)
 	return -EIO;
 }
 
+/* libpcap's words say what it tried, not what to do. */
+static const char *explain(const struct replay *r, const char *why)
+{
+	struct stat status;
+
+	if (!fstat(fileno(r->file), &status) && S_ISREG(status.st_mode) && !status.st_size)
+		return "it is empty";
+	if (!strcmp(why, "unknown file format"))
+		return "it is neither pcap nor pcapng (if it is compressed: zcat FILE | dnstap-bpf "
+		       "-r - SINK)";
+	return why;
+}
+
 int replay_open(const char *path, struct replay **ret, char error[static REPLAY_ERROR_MAX])
 {
 	struct replay *r = calloc(1, sizeof(*r));
@@ -158,7 +171,7 @@ int replay_begin(struct replay *r, char error[static REPLAY_ERROR_MAX])
 	r->pcap =
 		pcap_fopen_offline_with_tstamp_precision(r->file, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!r->pcap)
-		return refuse(r, why, error);
+		return refuse(r, explain(r, why), error);
 	r->file = NULL; /* libpcap closes it from now on */
 	type = pcap_datalink(r->pcap);
 	r->link = link_of(type);

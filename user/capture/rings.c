@@ -329,6 +329,14 @@ bool rings_waiting(const struct rings *rings)
 	return rings->waiting;
 }
 
+bool rings_is_empty(const struct rings *rings, size_t place, uint64_t *ret_position)
+{
+	const struct reader *r = &rings->readers[place];
+
+	*ret_position = reader_published(r);
+	return *ret_position == r->tail;
+}
+
 uint64_t rings_broken(const struct rings *rings)
 {
 	return rings->assembly.broken;

@@ -64,6 +64,8 @@ int rings_watch(struct rings *rings, int epoll_fd, uint64_t tag);
 /* Hands on the records stamped before `before` (monotonic ns); returns how many packets. */
 size_t rings_drain(struct rings *rings, uint64_t before, captured_fn *fn, void *arg);
 
+/* Of one CPU's ring, by its place among them: nothing waits in it. ret_position: bytes so far. */
+bool rings_is_empty(const struct rings *rings, size_t place, uint64_t *ret_position);
 /* True when records that were too young wait in a ring. */
 bool rings_waiting(const struct rings *rings);
 /* Packets that came incomplete or broken; 0 in a right build. */

@@ -8,6 +8,10 @@
  *
  * A name with '%' is one for strftime(3), in local time; with it, or with rotation, there are many
  * files. None of them is ever opened on top of another: a name that is taken gets .1, .2, ...
+ *
+ * Whoever writes to a regular file has it locked before he empties it, so that two taps, or two
+ * sinks, never write over each other. The lock is one that only who may write to the file can hold:
+ * nobody who may but read it keeps a tap from it. It ends with the file, or with the tap.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +74,55 @@ static int open_next(struct file_transport *f)
 		snprintf(f->name, sizeof(f->name), n ? "%s.%d" : "%s", name, n);
 		fd = open_file(f, f->name, O_CREAT | O_EXCL);
 	}
+	if (fd == -EEXIST)
+		f->base.why = "there are 10,000 files of its name";
 	return fd;
+}
+
+/* For the person who runs the tap, where it says more than strerror. */
+static void explain(struct file_transport *f, int rc)
+{
+	struct stat status;
+
+	if (rc == -ELOOP)
+		f->base.why = "it is a symbolic link, which is not followed in a folder that all "
+			      "may write to: name the file itself";
+	else if (rc == -EACCES && !f->files->status(f->files->arg, f->path, &status) &&
+		 S_ISREG(status.st_mode))
+		f->base.why = "permission denied; another user's file, as in /tmp, must be "
+			      "removed first";
+}
+
+/* File systems without locks go without. 0 or -errno. */
+static int lock_file(struct file_transport *f, int fd)
+{
+	struct flock lock = {.l_whence = SEEK_SET}; /* all of it, however long it gets */
+
+	do {
+		lock.l_type = F_WRLCK;
+		if (!fcntl(fd, F_OFD_SETLK, &lock) || errno != EAGAIN)
+			return 0;
+	} while (!fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type == F_UNLCK);
+	if (lock.l_type == F_RDLCK)
+		return 0; /* a reader's */
+	f->base.why = "another tap, or another sink of this one, writes to it";
+	return -EBUSY;
+}
+
+/* What has been opened again, and is locked already. 0 or -errno. */
+static int check_again(struct file_transport *f, int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) || (status.st_mode & S_IFMT) != f->type) {
+		f->base.why = "it has been replaced";
+		return -EINVAL;
+	}
+	if (f->type == S_IFREG && status.st_size) {
+		f->base.why = "there is another file in its place, which is not empty";
+		return -EEXIST;
+	}
+	return 0;
 }
 
 /*
@@ -81,25 +133,22 @@ static int open_next(struct file_transport *f)
 static int reopen(struct file_transport *f)
 {
 	int create = f->type == S_IFREG ? O_CREAT : 0;
-	struct stat status;
-	int fd = f->many ? open_next(f) : open_file(f, f->path, create);
+	int fd = f->many ? open_next(f) : open_file(f, f->path, create), rc;
 
 	if (fd == -ENXIO)
 		f->base.why = "nobody reads it";
-	if (fd < 0)
+	if (fd < 0) {
+		explain(f, fd);
 		return fd;
-	if (fstat(fd, &status) || (status.st_mode & S_IFMT) != f->type) {
-		close(fd);
-		f->base.why = "it has been replaced";
-		return -EINVAL;
 	}
-	if (f->type == S_IFREG && status.st_size) {
+	rc = f->type == S_IFREG ? lock_file(f, fd) : 0;
+	if (!rc)
+		rc = check_again(f, fd);
+	if (rc)
 		close(fd);
-		f->base.why = "there is another file in its place, which is not empty";
-		return -EEXIST;
-	}
-	f->base.fd = fd;
-	return 0;
+	else
+		f->base.fd = fd;
+	return rc;
 }
 
 /* A regular file starts anew, at the start of the tap: reopen finds only empty ones. */
@@ -185,10 +234,10 @@ static int file_cut(struct transport *t, size_t len)
 	struct file_transport *f = (struct file_transport *)t;
 	struct stat status;
 
-	if (len == 0)
-		return 0;
 	if (f->type != S_IFREG)
 		return -ESPIPE;
+	if (len == 0)
+		return 0;
 	if (fstat(t->fd, &status))
 		return -errno;
 	if ((off_t)len > status.st_size)
@@ -242,40 +291,63 @@ static int file_new(struct transport **ret)
 	return 0;
 }
 
-static bool is_special(const struct file_transport *f)
+/* What stands there and is no regular file, as S_IFMT has it; else 0. */
+static mode_t special_type(const struct file_transport *f)
 {
 	struct stat status;
 
-	return !f->files->status(f->files->arg, f->path, &status) && !S_ISREG(status.st_mode);
+	if (f->files->status(f->files->arg, f->path, &status) || S_ISREG(status.st_mode))
+		return 0;
+	return status.st_mode & S_IFMT;
 }
 
-/* Opens the file and sees what it is. */
-static int file_begin(struct file_transport *f, bool special, char *hint, size_t hint_size)
+/* A FIFO without a reader is opened once it has one. */
+static int begin_without(struct file_transport *f, int rc, mode_t special)
+{
+	f->base.fd = -1;
+	if (rc == -ENXIO && special == S_IFIFO) {
+		f->type = special;
+		return 0;
+	}
+	if (rc == -ENXIO && special == S_IFSOCK)
+		f->base.why = "it is a socket: write unix:// instead of file://";
+	explain(f, rc);
+	return rc;
+}
+
+/* What is open now; nothing has been written to it. */
+static int begin_with(struct file_transport *f, mode_t special)
 {
 	struct stat status;
+	int rc;
 
-	f->base.fd =
-		f->many ? open_next(f) : open_file(f, f->path, special ? 0 : O_CREAT | O_TRUNC);
-	if (f->base.fd < 0) {
-		int rc = f->base.fd;
-
-		f->base.fd = -1;
-		if (rc != -ENXIO || f->files->status(f->files->arg, f->path, &status))
-			return rc;
-		if (S_ISSOCK(status.st_mode))
-			snprintf(hint, hint_size,
-				"it is a socket: write unix:// instead of file://");
-		if (!S_ISFIFO(status.st_mode))
-			return rc;
-	} else if (fstat(f->base.fd, &status)) {
+	if (fstat(f->base.fd, &status))
 		return -errno;
-	}
 	if (special && S_ISREG(status.st_mode))
 		return -EEXIST; /* it came this moment */
 	f->type = status.st_mode & S_IFMT;
+	rc = f->type == S_IFREG ? lock_file(f, f->base.fd) : 0;
+	if (!rc && f->type == S_IFREG && moved(f)) {
+		f->base.why = "it has been replaced this moment";
+		rc = -EAGAIN;
+	}
+	return rc;
+}
+
+/* Opens the file and sees what it is; it is emptied later (file_open). */
+static int file_begin(struct file_transport *f, mode_t special)
+{
+	int rc;
+
+	if (special == S_IFBLK) {
+		f->base.why = "it is a block device: a file is meant";
+		return -EINVAL;
+	}
+	f->base.fd = f->many ? open_next(f) : open_file(f, f->path, special ? 0 : O_CREAT);
+	rc = f->base.fd < 0 ? begin_without(f, f->base.fd, special) : begin_with(f, special);
 	f->base.patient = f->type != S_IFREG;
 	f->base.remote = f->type == S_IFIFO;
-	return 0;
+	return rc;
 }
 
 int file_transport_new(const struct sink_url *url, const struct sink_options *options,
@@ -284,7 +356,7 @@ int file_transport_new(const struct sink_url *url, const struct sink_options *op
 	const struct sink_settings *s = &url->settings;
 	struct file_transport *f;
 	struct transport *t;
-	bool special;
+	mode_t special;
 	int rc = file_new(&t);
 
 	if (rc)
@@ -294,13 +366,15 @@ int file_transport_new(const struct sink_url *url, const struct sink_options *op
 	memcpy(f->path, url->target, strnlen(url->target, sizeof(f->path) - 1));
 	f->rotate_size = s->rotate_size;
 	f->rotate_interval = s->rotate_interval;
-	special = is_special(f);
+	special = special_type(f);
 	f->many = (strchr(f->path, '%') || s->rotate_size || s->rotate_interval) && !special;
 	if (f->many)
 		t->name = f->name;
 	tzset(); /* localtime_r need not */
-	rc = file_begin(f, special, hint, hint_size);
+	rc = file_begin(f, special);
 	if (rc) {
+		if (t->why)
+			snprintf(hint, hint_size, "%s", t->why);
 		transport_free(t);
 		return rc;
 	}

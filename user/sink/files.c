@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -12,12 +15,62 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* O_NONBLOCK: a pipe that nobody writes to is opened at once, and then refused. */
+static int open_to_read(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat status;
+
+	if (fd < 0)
+		return errno == ENXIO ? -FILES_NOT_REGULAR : -errno;
+	if (!fstat(fd, &status) && S_ISREG(status.st_mode))
+		return fd;
+	close(fd);
+	return S_ISDIR(status.st_mode) ? -EISDIR : -FILES_NOT_REGULAR;
+}
+
+/* Where everybody may put a link to what only we may write to, as in /tmp. */
+static bool is_shared(const char *path)
+{
+	char copy[PATH_MAX] = "";
+	struct stat folder;
+
+	memcpy(copy, path, strnlen(path, sizeof(copy) - 1));
+	return !stat(dirname(copy), &folder) && (folder.st_mode & S_ISVTX) &&
+	       (folder.st_mode & S_IWOTH);
+}
+
+/* The error that opening it gave; Linux has others too for a link where links are protected. */
+static int open_error(const char *path, int error)
+{
+	struct stat status;
+
+	return error == EACCES && !lstat(path, &status) && S_ISLNK(status.st_mode) ? -ELOOP
+										   : -error;
+}
+
+/* Another user's link there the kernel refuses only where fs.protected_symlinks is set. */
+static int open_to_write(const char *path, int flags, mode_t mode)
+{
+	const bool careful = (flags & O_ACCMODE) != O_RDONLY && is_shared(path);
+	int fd = open(path, flags | O_CLOEXEC | (careful ? O_NOFOLLOW : 0), mode);
+
+	if (fd >= 0)
+		return fd;
+	return careful ? open_error(path, errno) : -errno;
+}
+
 static int plain_open(void *arg, const char *path, int flags, mode_t mode)
 {
-	int fd = open(path, flags | O_CLOEXEC, mode);
-
 	(void)arg;
-	return fd < 0 ? -errno : fd;
+	return flags & (O_ACCMODE | O_CREAT | O_DIRECTORY) ? open_to_write(path, flags, mode)
+							   : open_to_read(path, flags);
+}
+
+const char *files_why(int err)
+{
+	return err == -FILES_NOT_REGULAR ? "it is a pipe, a socket or a device, not a file"
+					 : strerror(-err);
 }
 
 /* Either connects at once or not at all: unix(7) knows no connection under way. */

@@ -10,11 +10,17 @@
 #ifndef SINK_FILES_H
 #define SINK_FILES_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
 struct sink_files {
+	/*
+	 * As open(2). What is only read must be a regular file (or with O_DIRECTORY a folder): a
+	 * pipe or a device in its place could keep the reader for ever. -FILES_NOT_REGULAR else.
+	 * To write: -ELOOP for a symbolic link in a sticky folder that all may write to.
+	 */
 	int (*open)(void *arg, const char *path, int flags, mode_t mode);
 	/* A stream socket that is connected to this path and never blocks. */
 	int (*connect)(void *arg, const char *path);
@@ -32,6 +38,11 @@ struct sink_files {
 };
 
 extern const struct sink_files files_plain;
+
+/* An error of no other meaning here. */
+#define FILES_NOT_REGULAR EMEDIUMTYPE
+/* As strerror, of -errno. */
+const char *files_why(int err);
 
 /* Our standard output once more, for what must not be shared with those who have it open too. */
 #define FILES_STDOUT "/proc/self/fd/1"

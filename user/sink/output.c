@@ -293,6 +293,11 @@ int output_close(struct output *out)
 	out->error = 0;
 	out->answer_by = 0;
 	out->answer_ms = SINK_FINISH_MS;
+	/* a FINISH that is there before STOP is no answer to it */
+	if (out->writer)
+		rc = out->transport->ops->check(out->transport);
+	if (rc)
+		fail(out, rc);
 	if (!out->writer)
 		on_close(out);
 	else if (fstrm_writer_close(out->writer) != fstrm_res_success)

@@ -79,9 +79,19 @@ void report_no_connection(struct report *r, int error, bool greeted, const char 
 		again.text);
 }
 
-static const char *fate(const struct report *r)
+struct fate {
+	char text[80];
+};
+
+/* What becomes of what was written to a connection that has ended badly. */
+static struct fate fate_of(const struct report *r, uint64_t frames)
 {
-	return r->spooled ? "kept to be sent again" : "unconfirmed";
+	struct fate fate = {"nothing had been written to it"};
+
+	if (frames)
+		snprintf(fate.text, sizeof(fate.text), "%" PRIu64 " messages written to it are %s",
+			frames, r->spooled ? "kept to be sent again" : "unconfirmed");
+	return fate;
 }
 
 void report_lost(struct report *r, int error, const char *why, uint64_t frames)
@@ -91,17 +101,40 @@ void report_lost(struct report *r, int error, const char *why, uint64_t frames)
 	if (!allowed(r, report_reason(error), &again))
 		return;
 	r->well = false;
-	log_warn("sink %s: connection lost: %s; %" PRIu64 " messages written to it are %s%s",
-		r->name, text_of(error, why), frames, fate(r), again.text);
+	log_warn("sink %s: %s lost: %s; %s%s", r->name, r->file ? "file" : "connection",
+		text_of(error, why), fate_of(r, frames).text, again.text);
 }
 
-void report_disk_full(struct report *r)
+enum report_reason report_file_reason(int error, bool open)
 {
+	enum report_reason reason = report_reason(error);
+
+	return open || reason == REPORT_DISK_FULL ? reason : REPORT_CONNECT;
+}
+
+void report_file(struct report *r, int error, bool open, const char *why)
+{
+	enum report_reason reason = report_file_reason(error, open);
 	struct again again;
 
-	if (allowed(r, REPORT_DISK_FULL, &again))
+	if (!allowed(r, reason, &again))
+		return;
+	r->well = false;
+	if (reason == REPORT_DISK_FULL)
 		log_error("sink %s: no room on the disk; messages wait in the queue%s", r->name,
 			again.text);
+	else
+		log_error("sink %s: cannot be %s: %s; trying again until it works, messages wait "
+			  "in the queue%s",
+			r->name, open ? "written" : "opened", why ? why : strerror(-error),
+			again.text);
+}
+
+void report_file_well(struct report *r)
+{
+	if (!r->well)
+		log_info("sink %s: written again", r->name);
+	r->well = true;
 }
 
 void report_queue_full(struct report *r, uint64_t frames)
@@ -155,13 +188,11 @@ void report_finished(struct report *r, const char *name, uint64_t frames)
 
 void report_unfinished(struct report *r, int error, uint64_t frames)
 {
-	log_warn("sink %s: ended without confirmation: %s; %" PRIu64
-		 " messages written to it are %s",
-		r->name, text_of(error, NULL), frames, fate(r));
+	log_warn("sink %s: ended without confirmation: %s; %s", r->name, text_of(error, NULL),
+		fate_of(r, frames).text);
 }
 
 void report_failed(struct report *r, int error, const char *why)
 {
-	log_error("sink %s: cannot be written any more: %s", r->name,
-		why ? why : strerror(-error));
+	log_error("sink %s: cannot be written any more: %s", r->name, why ? why : strerror(-error));
 }

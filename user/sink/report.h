@@ -15,7 +15,7 @@
 
 /* Why frames wait or are lost. */
 enum report_reason {
-	REPORT_CONNECT,   /* nobody there, no address, a TLS handshake that failed */
+	REPORT_CONNECT,   /* no file, nobody there, no address, a TLS handshake that failed */
 	REPORT_HANDSHAKE, /* there, but no collector */
 	REPORT_CLOSED,    /* a connection that the other end closed */
 	REPORT_TIMEOUT,   /* ... on which it did nothing in time */
@@ -31,8 +31,9 @@ enum report_reason {
 struct report {
 	const char *name; /* the sink, as the user wrote it */
 	struct log_limit limits[REPORT_REASONS];
+	bool file;                     /* it is no connection */
 	bool spooled;                  /* what a broken connection took is sent again */
-	bool well;                     /* the last line said "connected" */
+	bool well;                     /* the last line was not of bad news */
 	uint64_t queue_full, given_up; /* frames, as last told */
 };
 
@@ -44,7 +45,11 @@ void report_connected(struct report *report, const char *note);
 /* Errors are -errno. greeted: it was there but did not do the handshake. why: constant or NULL. */
 void report_no_connection(struct report *report, int error, bool greeted, const char *why);
 void report_lost(struct report *report, int error, const char *why, uint64_t frames);
-void report_disk_full(struct report *report);
+/* A file that cannot be opened, or is open and cannot be written: messages wait. */
+enum report_reason report_file_reason(int error, bool open);
+void report_file(struct report *report, int error, bool open, const char *why);
+/* It takes messages; nothing is said when it always did. */
+void report_file_well(struct report *report);
 /* frames lost since the start because the queue was full; nothing is said when none are new. */
 void report_queue_full(struct report *report, uint64_t frames);
 /* At the start: what an earlier run has left in the spool; nothing is said when it is nothing. */

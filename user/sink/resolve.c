@@ -13,10 +13,12 @@
 /* c-ares doubles it for the second try: two tries of one server fit into the deadline. */
 #define TRY_MS (SINK_CONNECT_MS / 4)
 
-/* One less than ares_getsock can tell: its macros shift the sixteenth into an int's sign. */
-enum { SOCKETS_MAX = ARES_GETSOCK_MAXNUM - 1 };
+/* c-ares has one a server and protocol; what comes to one more is not heard and times out. */
+enum { SOCKETS_MAX = 15 };
 
 struct lookup {
+	struct pollfd fds[SOCKETS_MAX];
+	unsigned int count;
 	sink_own_socket_fn *own_socket;
 	void *own_socket_arg;
 	struct resolved *result;
@@ -53,6 +55,22 @@ static int on_socket(ares_socket_t fd, int type, void *arg)
 	resolve_tell_socket(fd, type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP, l->own_socket,
 		l->own_socket_arg);
 	return 0;
+}
+
+/* What c-ares waits for there from now on; neither: it is done with that socket. */
+static void on_interest(void *arg, ares_socket_t fd, int readable, int writable)
+{
+	const short events = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
+	struct lookup *l = arg;
+	unsigned int i = 0;
+
+	while (i < l->count && l->fds[i].fd != fd)
+		i++;
+	if (i == l->count && (!events || i == SOCKETS_MAX))
+		return;
+	if (i == l->count)
+		l->count++;
+	l->fds[i] = events ? (struct pollfd){.fd = fd, .events = events} : l->fds[--l->count];
 }
 
 static void add_address(struct resolved *ret, const struct sockaddr *address, socklen_t len)
@@ -99,21 +117,13 @@ static uint64_t next_time(ares_channel channel, uint64_t deadline)
 }
 
 /* Waits once for c-ares' sockets and lets it work; also when only its own time has come. */
-static int drive(ares_channel channel, struct wait *wait, uint64_t deadline)
+static int drive(ares_channel channel, struct lookup *l, struct wait *wait, uint64_t deadline)
 {
-	ares_socket_t sockets[SOCKETS_MAX];
 	struct pollfd fds[SOCKETS_MAX + 1];
-	int bits = ares_getsock(channel, sockets, SOCKETS_MAX);
-	unsigned int count = 0;
+	const unsigned int count = l->count; /* c-ares changes them while it works */
 	int rc;
 
-	for (int i = 0; i < SOCKETS_MAX; i++) {
-		short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-				       (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
-
-		if (events)
-			fds[count++] = (struct pollfd){.fd = sockets[i], .events = events};
-	}
+	memcpy(fds, l->fds, count * sizeof(fds[0]));
 	rc = wait_poll(wait, fds, count, next_time(channel, deadline));
 	if (rc < 0 && rc != -ETIMEDOUT)
 		return rc;
@@ -129,19 +139,23 @@ static int drive(ares_channel channel, struct wait *wait, uint64_t deadline)
 
 static int look_up(const char *host, const char *port, struct wait *wait, struct lookup *l)
 {
-	struct ares_options options = {.timeout = TRY_MS, .tries = 2};
+	struct ares_options options = {.timeout = TRY_MS,
+		.tries = 2,
+		.sock_state_cb = on_interest,
+		.sock_state_cb_data = l};
 	struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	const uint64_t deadline = wait_until(SINK_CONNECT_MS);
 	ares_channel channel;
 	int rc = 0;
 
-	l->status = ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
+	l->status = ares_init_options(
+		&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
 	if (l->status != ARES_SUCCESS)
 		return -ENOMEM;
 	ares_set_socket_callback(channel, on_socket, l);
 	ares_getaddrinfo(channel, host, port, &hints, on_answer, l);
 	while (!l->done && !rc)
-		rc = drive(channel, wait, deadline);
+		rc = drive(channel, l, wait, deadline);
 	/* what is pending is answered with ARES_EDESTRUCTION, so on_answer is always called */
 	ares_destroy(channel);
 	return rc;

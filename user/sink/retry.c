@@ -5,8 +5,9 @@
 
 #include "base/clock.h"
 
-void retry_init(struct retry *r)
+void retry_init(struct retry *r, const atomic_bool *asked)
 {
+	r->asked = asked;
 	r->random = clock_wall() ^ (uint64_t)getpid() << 32;
 	retry_reset(r);
 }
@@ -25,19 +26,21 @@ static unsigned int shortened(struct retry *r, unsigned int ms)
 	return half + (unsigned int)((r->random >> 33) % (half + 1));
 }
 
-/* True when the pause is over because of news. */
-static bool sleep_until(struct wait *wait, struct transport *t, uint64_t deadline)
+/* True when the pause is over because of news, or somebody asked. */
+static bool sleep_until(
+	const struct retry *r, struct wait *wait, struct transport *t, uint64_t deadline)
 {
 	const bool stopping = wait_stop_began(wait);
-	int events;
+	int events = 0;
 
-	while ((events = wait_fd(wait, t->news_fd, POLLIN, deadline)) >= 0) {
+	while (!atomic_load(r->asked) &&
+		(events = wait_fd(wait, t->news_fd, POLLIN, deadline)) >= 0) {
 		if (!stopping && wait_stop_began(wait))
 			return false;
 		if (events > 0 && t->ops->news && t->ops->news(t))
 			return true;
 	}
-	return false;
+	return events >= 0;
 }
 
 void retry_pause(struct retry *r, struct wait *wait, struct transport *t, bool near)
@@ -46,7 +49,7 @@ void retry_pause(struct retry *r, struct wait *wait, struct transport *t, bool n
 
 	if ((near || unwatched || wait_stop_began(wait)) && r->ms > SINK_BACKOFF_NEAR_MS)
 		r->ms = SINK_BACKOFF_NEAR_MS;
-	if (sleep_until(wait, t, wait_until(shortened(r, r->ms)))) {
+	if (sleep_until(r, wait, t, wait_until(shortened(r, r->ms)))) {
 		retry_reset(r);
 		return;
 	}

@@ -13,7 +13,7 @@
 #include "sink/queue.h"
 #include "sink/spool_folder.h"
 
-static const char magic[8] = "DTSPOOL1";
+static const char magic[8] = {'D', 'T', 'S', 'P', 'O', 'O', 'L', '1'};
 
 struct header {
 	char magic[8];

@@ -9,6 +9,10 @@
  * With a spool they all stay until FINISH, and go again on the next connection if it does not come;
  * when a quarter of the spool waits for FINISH, the connection is ended to ask for it.
  *
+ * A file that a live tap cannot open or write any more is tried again as one on a full disk is, and
+ * at once when the user asks for it to be opened anew. What was torn of it is cut off first, so
+ * that it can go on where it was; else what was written to it is unconfirmed.
+ *
  * While idle it sleeps on the queue's wake-up and the connection at once, so a collector's end is
  * seen without anything to send. How long it waits before it connects again: sink/retry.h; from
  * the shortest time after a connection that held for a second.
@@ -29,7 +33,7 @@
 #include "sink/sink.h"
 #include "sink/transport.h"
 
-/* All but open only grow, and at every moment sent >= returned + confirmed + unconfirmed. */
+/* All but well only grow, and at every moment sent >= returned + confirmed + unconfirmed. */
 struct sender_counts {
 	uint64_t sent; /* frames taken whole by the system, each time */
 	uint64_t confirmed;
@@ -38,7 +42,7 @@ struct sender_counts {
 	uint64_t connections;
 	struct feed_counts feed;
 	uint64_t reasons[REPORT_REASONS]; /* times that each happened */
-	bool open;                        /* now */
+	bool well;                        /* now: a connection is open, a file takes what comes */
 	uint64_t ended;                   /* not 0: sender_join will not wait */
 };
 

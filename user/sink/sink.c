@@ -227,10 +227,10 @@ bool sink_connected(const struct sink *sink)
 {
 	struct sender_counts c;
 
-	if (!sink->transport->remote)
+	if (sink_failed(sink) || !sink->transport->framed)
 		return !sink_failed(sink);
 	sender_read_counts(sink->sender, &c);
-	return c.open;
+	return c.well;
 }
 
 bool sink_failed(const struct sink *sink)

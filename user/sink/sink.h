@@ -58,12 +58,12 @@ enum {
 	X(lost_queue_full, TOTAL, "lost: the queue was full")                                      \
 	X(lost_undelivered, TOTAL, "lost: not delivered when the tap ended")                       \
 	X(connections, TOTAL, "connections that were made")                                        \
-	X(failed_connect, NOTE, "tries to connect that failed")                                    \
+	X(failed_connect, NOTE, "tries to connect, or to open the file, that failed")              \
 	X(failed_handshake, NOTE, "connections that were not a collector's")                       \
 	X(ended_closed, NOTE, "connections that the other end closed")                             \
 	X(ended_timeout, NOTE, "connections on which the other end did nothing in time")           \
 	X(ended_protocol, NOTE, "connections on which it said what no collector says")             \
-	X(ended_error, NOTE, "connections that the system ended")                                  \
+	X(ended_error, NOTE, "connections that the system ended, writes to a file it refused")     \
 	X(disk_full, NOTE, "times the disk had no room")                                           \
 	X(spool_failed, NOTE, "times the spool took nothing")
 
@@ -92,11 +92,11 @@ struct sink_options {
 	const char *spool;   /* folder of the sockets' spools; NULL: none but their own */
 	uint64_t spool_size; /* bytes of each; 0: SINK_SPOOL_DEFAULT */
 	const struct sink_files *files; /* NULL: files_plain; outlives the sink */
-	bool wait_for_room;  /* a replay: sink_offer blocks instead of losing */
+	bool wait_for_room;             /* a replay: sink_offer blocks instead of losing */
 	sink_own_socket_fn *own_socket; /* may be NULL; called from the sender thread */
 	void *own_socket_arg;
 	int failure_fd;   /* eventfd, 1 is added when the sink can never work again
-			     (closed pipe, file gone wrong); -1: none */
+			     (closed pipe, a replay's file gone wrong); -1: none */
 	int interrupt_fd; /* a replay's: while it is readable, sink_offer does not wait
 			     for room but loses (a signalfd: Ctrl-C); 0 or -1: none */
 };
@@ -151,9 +151,9 @@ struct sink_levels {
 
 void sink_read_levels(const struct sink *sink, struct sink_levels *ret);
 const struct sink_url *sink_url(const struct sink *sink);
-/* Whether a collector is there now; for files and lines: whether they still work. */
+/* Whether a collector is there now; for files and lines: whether they take what comes. */
 bool sink_connected(const struct sink *sink);
-/* True when the sink can never work again: its file failed or its pipe was closed. */
+/* True when the sink can never work again: its pipe was closed, a replay's file failed. */
 bool sink_failed(const struct sink *sink);
 /*
  * After sink_stop: true when it failed, but not because its reader closed the pipe and so has had

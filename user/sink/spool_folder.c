@@ -84,14 +84,16 @@ int spool_folder_list(const struct spool_folder *s, uint64_t **ret, size_t *ret_
 	return rc;
 }
 
-/* A folder for each sink, by its kind and target, so that other options do not make another. */
+/*
+ * A folder for each sink, by its kind and target: other options do not make another, nor does
+ * `full`, which a reload may change under a sink that runs.
+ */
 static void name_folder(const struct sink_url *url, char *ret, size_t size)
 {
 	char text[SINK_TEXT_MAX + 64];
 	struct segment_crc crc;
 	uint32_t hash;
-	int len = snprintf(text, sizeof(text), "%d %s %u %d", (int)url->kind, url->target,
-		url->port, url->full);
+	int len = snprintf(text, sizeof(text), "%d %s %u", (int)url->kind, url->target, url->port);
 
 	segment_crc_init(&crc);
 	hash = segment_crc(&crc, 0, text, (size_t)len);

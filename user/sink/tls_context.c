@@ -15,7 +15,7 @@
 #include "sink/tls_settings.h"
 #include "sink/transport.h"
 
-enum which { CA, CERT, KEY, FILES };
+enum which { CA = TLS_CA, CERT = TLS_CERT, KEY = TLS_KEY, FILES };
 
 struct tls_context {
 	const struct sink_files *files;
@@ -28,24 +28,42 @@ struct tls_context {
 struct problem {
 	char *text;
 	size_t size;
+	enum which which;
 };
 
 /* No key with a password: nobody is there to ask. */
 static int no_password(char *buffer, int size, int writing, void *arg)
 {
-	(void)buffer, (void)size, (void)writing, (void)arg;
+	bool *ret_asked = arg;
+
+	(void)buffer, (void)size, (void)writing;
+	if (ret_asked)
+		*ret_asked = true;
 	return 0;
 }
 
-static int complain(const struct problem *p, const char *what, const char *path, int rc)
+/* OpenSSL's own words, but for what it says of a file that is something else. */
+static const char *reason_of(unsigned long error)
 {
-	unsigned long error = ERR_peek_error();
-	const char *reason = error ? ERR_reason_error_string(error) : NULL;
+	const int reason = ERR_GET_REASON(error);
+	const char *text = error ? ERR_reason_error_string(error) : NULL;
 
-	snprintf(p->text, p->size, "cannot use the %s in %.200s: %s", what, path,
-		rc != -EINVAL ? strerror(-rc)
-		: reason      ? reason
-			      : "not in PEM format");
+	if (!text || reason == ERR_R_UNSUPPORTED ||
+		(ERR_GET_LIB(error) == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE))
+		return "there is none in PEM format in it";
+	return text;
+}
+
+static int complain(struct problem *p, enum which which, const char *path, int rc)
+{
+	static const char *const names[] = {
+		[CA] = "CA certificates", [CERT] = "certificate", [KEY] = "key"};
+
+	p->which = which;
+	snprintf(p->text, p->size, "cannot use the %s in %.200s: %s", names[which], path,
+		rc == -EINVAL         ? reason_of(ERR_peek_error())
+		: rc == -EKEYREJECTED ? "it has a password, and nobody is there to give it"
+				      : files_why(rc));
 	ERR_clear_error();
 	return rc;
 }
@@ -118,7 +136,7 @@ static int add_trusted_folder(const struct tls_context *c, SSL_CTX *ssl, const c
 	return 0;
 }
 
-static int load_ca(struct tls_context *c, SSL_CTX *ssl, const struct problem *p)
+static int load_ca(struct tls_context *c, SSL_CTX *ssl, struct problem *p)
 {
 	const char *path = c->paths[CA];
 	int rc;
@@ -130,7 +148,7 @@ static int load_ca(struct tls_context *c, SSL_CTX *ssl, const struct problem *p)
 	else
 		rc = add_trusted_file(c, ssl, path);
 	if (rc)
-		return complain(p, "CA certificates", path ? path : "the system's folder", rc);
+		return complain(p, CA, path ? path : "the system's folder", rc);
 	ERR_clear_error();
 	return 0;
 }
@@ -153,15 +171,16 @@ static int take_chain(SSL_CTX *ssl, BIO *bio)
 
 static int take_key(SSL_CTX *ssl, BIO *bio)
 {
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+	bool asked = false;
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, &asked);
 	bool ok = key && SSL_CTX_use_PrivateKey(ssl, key) && SSL_CTX_check_private_key(ssl);
 
 	EVP_PKEY_free(key);
-	return ok ? 0 : -EINVAL;
+	return ok ? 0 : asked ? -EKEYREJECTED : -EINVAL;
 }
 
-static int load_pem(struct tls_context *c, SSL_CTX *ssl, const char *path, const char *what,
-	int (*take)(SSL_CTX *ssl, BIO *bio), const struct problem *p)
+static int load_pem(struct tls_context *c, SSL_CTX *ssl, const char *path, enum which which,
+	int (*take)(SSL_CTX *ssl, BIO *bio), struct problem *p)
 {
 	BIO *bio;
 	int rc = open_pem(c, path, &bio);
@@ -170,10 +189,10 @@ static int load_pem(struct tls_context *c, SSL_CTX *ssl, const char *path, const
 		rc = take(ssl, bio);
 		BIO_free(bio);
 	}
-	return rc ? complain(p, what, path, rc) : 0;
+	return rc ? complain(p, which, path, rc) : 0;
 }
 
-static int load_own(struct tls_context *c, SSL_CTX *ssl, const struct problem *p)
+static int load_own(struct tls_context *c, SSL_CTX *ssl, struct problem *p)
 {
 	const char *cert = c->paths[CERT], *key = c->paths[KEY];
 	int rc;
@@ -181,21 +200,22 @@ static int load_own(struct tls_context *c, SSL_CTX *ssl, const struct problem *p
 	if (!cert && !key)
 		return 0;
 	if (!cert) {
+		p->which = KEY;
 		snprintf(p->text, p->size, "a key is given without its certificate (tls-cert)");
 		return -EINVAL;
 	}
-	rc = load_pem(c, ssl, cert, "certificate", take_chain, p);
-	return rc ? rc : load_pem(c, ssl, key ? key : cert, "key", take_key, p);
+	rc = load_pem(c, ssl, cert, CERT, take_chain, p);
+	return rc ? rc : load_pem(c, ssl, key ? key : cert, KEY, take_key, p);
 }
 
-static int load_all(struct tls_context *c, SSL_CTX *ssl, const struct problem *p)
+static int load_all(struct tls_context *c, SSL_CTX *ssl, struct problem *p)
 {
 	int rc = c->verify ? load_ca(c, ssl, p) : 0;
 
 	return rc ? rc : load_own(c, ssl, p);
 }
 
-static int load(struct tls_context *c, const struct problem *p)
+static int load(struct tls_context *c, struct problem *p)
 {
 	SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
 	int rc = -ENOMEM;
@@ -236,7 +256,7 @@ static bool is_same(const struct stat *a, const struct stat *b)
 SSL_CTX *tls_context_get(struct tls_context *c, bool *ret_stale)
 {
 	char nobody_reads[1];
-	const struct problem problem = {nobody_reads, sizeof(nobody_reads)};
+	struct problem problem = {.text = nobody_reads, .size = sizeof(nobody_reads)};
 	struct stat before[FILES], now[FILES];
 	bool same = true;
 
@@ -282,7 +302,7 @@ int tls_context_new(const struct sink_url *url, const struct sink_options *optio
 	struct tls_context **ret, char *hint, size_t hint_size)
 {
 	const struct tls_settings settings = tls_settings_of(&url->settings, &options->tls);
-	const struct problem problem = {hint, hint_size};
+	struct problem problem = {.text = hint, .size = hint_size};
 	struct tls_context *c = calloc(1, sizeof(*c));
 	int rc;
 
@@ -301,12 +321,37 @@ int tls_context_new(const struct sink_url *url, const struct sink_options *optio
 	return rc;
 }
 
+static void free_paths(struct tls_context *c)
+{
+	for (int i = 0; i < FILES; i++)
+		free(c->paths[i]);
+}
+
+int tls_settings_check(
+	const struct tls_settings *s, bool own, enum tls_file *ret_file, char *why, size_t why_size)
+{
+	struct problem problem = {.text = why, .size = why_size};
+	struct tls_context c = {.files = &files_plain, .verify = s->verify};
+	SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
+	int rc = ssl ? set_paths(&c, s) : -ENOMEM;
+
+	snprintf(why, why_size, "%s", strerror(ENOMEM));
+	if (!rc) {
+		look(&c, c.status);
+		ERR_clear_error();
+		rc = own ? load_own(&c, ssl, &problem) : s->verify ? load_ca(&c, ssl, &problem) : 0;
+	}
+	*ret_file = (enum tls_file)problem.which;
+	SSL_CTX_free(ssl);
+	free_paths(&c);
+	return rc;
+}
+
 void tls_context_free(struct tls_context *c)
 {
 	if (!c)
 		return;
 	SSL_CTX_free(c->ssl);
-	for (int i = 0; i < FILES; i++)
-		free(c->paths[i]);
+	free_paths(c);
 	free(c);
 }

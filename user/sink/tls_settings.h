@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which files a tls sink reads: its own settings, and the whole program's for what they leave out.
- * Pure. Ownership: the paths are those of what it was given.
+ * Pure but for tls_settings_check, which reads them. Ownership: the paths are those of what it was
+ * given.
  */
 #ifndef SINK_TLS_SETTINGS_H
 #define SINK_TLS_SETTINGS_H
@@ -17,10 +18,20 @@ struct tls_settings {
 	const char *cert, *key;
 };
 
+enum tls_file { TLS_CA, TLS_CERT, TLS_KEY };
+
 struct tls_settings tls_settings_of(
 	const struct sink_settings *settings, const struct sink_tls *program);
 
 /* Of the files in a folder of CAs those are read whose names openssl-rehash(1) makes. */
 bool tls_name_is_hashed(const char *name);
+
+/*
+ * Reads them as a connection would (sink/tls_context.h), with the caller's rights: own: the
+ * certificate and its key, else whom to trust. 0 or -errno, then why holds one line, and *ret_file
+ * is the setting that is at fault.
+ */
+int tls_settings_check(const struct tls_settings *settings, bool own, enum tls_file *ret_file,
+	char *why, size_t why_size);
 
 #endif

@@ -168,6 +168,11 @@ static int parse_path(
 	url->kind = kind;
 	if (!*path)
 		return refuse(c, "the path is missing");
+	if (kind == SINK_UNIX && *path == '@')
+		return refuse(c,
+			"an abstract socket cannot be a sink, since anybody may bind it: "
+			"give a path (a socket of that name is ./%.100s)",
+			path);
 	if (kind == SINK_UNIX && strlen(path) > SINK_UNIX_PATH_MAX)
 		return refuse(c, "the path of a Unix socket has at most %d bytes, this has %zu",
 			SINK_UNIX_PATH_MAX, strlen(path));
@@ -179,6 +184,14 @@ static int parse_path(
 static bool is_nearly_full(const char *text)
 {
 	return (*text == 'f' || *text == 'F') && strlen(text) <= 5 && strpbrk(text, "lL");
+}
+
+static bool is_host_and_port(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	uint16_t port;
+
+	return colon && colon != text && !parse_port(colon + 1, &port);
 }
 
 /* A path, unless it looks like a scheme or a word mistyped: as a socket it would never appear. */
@@ -194,6 +207,8 @@ static int parse_bare(const char *text, struct sink_url *url, const struct compl
 	}
 	if (strchr(text, '/'))
 		return parse_path(SINK_UNIX, text, url, c);
+	if (is_host_and_port(text))
+		return refuse(c, "did you mean tcp://%.100s?", text);
 	if (is_nearly_full(text))
 		return refuse(c, "did you mean full? (A socket of that name is ./%.100s)", text);
 	return refuse(c, "write ./%.100s if a Unix socket is meant, else " FORMS, text);
