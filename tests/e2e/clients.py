@@ -150,5 +150,5 @@ def dnsperf(space: Namespace, server: str, count: int, data: Path,
 
 
 def dig(space: Namespace, *words: str) -> str:
-    return subprocess.run(space.command("dig", "+tries=1", "+time=5", *words),
-                          capture_output=True, text=True, timeout=20, check=True).stdout
+    return subprocess.run(space.command("dig", "+tries=1", "+time=20", *words),
+                          capture_output=True, text=True, timeout=60, check=True).stdout

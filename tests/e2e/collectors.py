@@ -14,16 +14,17 @@ from typing import Callable, List, Optional
 import frames
 from netns import Namespace
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60   # what is waited for comes much sooner, or never
 RESTARTS = int(os.environ.get("DNSTAP_BPF_RESTARTS", "20"))  # of a collector under load
 
 
 def wait_until(what: str, done: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
-    """Polls until done() is true; fails with `what` when it never is."""
-    deadline = time.monotonic() + seconds
+    """Polls, ever less often, until done() is true; fails with `what` when it never is."""
+    deadline, pause = time.monotonic() + seconds, 0.005
     while not done():
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.1)
 
 
 class Collector:
@@ -126,8 +127,8 @@ class Collector:
                 continue
             kind, _ = self.control(stream)
             assert kind == frames.STOP, f"control frame {kind} instead of STOP"
+            self.finished += 1  # before the tap hears of it and ends
             connection.sendall(frames.control(frames.FINISH))
-            self.finished += 1
             return
 
     def expect(self, stream, wanted: int) -> None:

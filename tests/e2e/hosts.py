@@ -11,19 +11,16 @@ from pathlib import Path
 from typing import Callable, Dict, List, Set
 
 from clients import query
+from collectors import wait_until
 from netns import Namespace
 from tap import PATIENCE as TIMES, Tap
 
-PATIENCE = 8.0  # seconds: a namespace is looked for every 2 s, an interface once a second
+PATIENCE = 60.0  # seconds: a namespace is looked for every 2 s, an interface once a second
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
-    """Waits for the condition; returns how long that took."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() < start + seconds * TIMES, f"never: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - start
+def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Waits for the condition."""
+    wait_until(what, condition, seconds * TIMES)
 
 
 def ip_batch(space: Namespace, *lines: str) -> None:
@@ -89,11 +86,19 @@ def asked_until_seen(tap: Tap, space: Namespace, address: str, name: str) -> Non
         time.sleep(0.1)
 
 
-def opener_of(tap: Tap) -> int:
+def opener_of(process: subprocess.Popen) -> int:
     """The process id of the tap's one child."""
-    children = Path(f"/proc/{tap.process.pid}/task/{tap.process.pid}/children").read_text()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     assert len(children.split()) == 1, children
     return int(children)
+
+
+def is_gone(pid: int) -> bool:
+    """Or has ended, and who inherited it has not noticed yet."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def descriptors(pid: int) -> int:
@@ -119,6 +124,17 @@ def own_kib(pid: int) -> int:
     return int(re.search(r"^RssAnon:\s+(\d+)", text, re.M).group(1))
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def switches(pid: int) -> int:
+    """How often a process has gone to sleep of itself: each wake-up ends with one."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
+
+
+def until_at_rest(pid: int, most: int = 6, seconds: float = 1.5) -> None:
+    """Until it sleeps for a while with hardly a wake-up; what it had to do may take its time."""
+    def rests() -> bool:
+        before = switches(pid)
+        time.sleep(seconds)
+        return switches(pid) - before <= most
+
+    until(rests, "it sleeps")

@@ -96,7 +96,7 @@ class PacketCount:
 
     def __init__(self, space: netns.Namespace, device: str) -> None:
         listing = subprocess.run(space.command("tcpdump", "-i", device, "-ddd", PACKETS),
-                                 capture_output=True, text=True, timeout=20, check=True).stdout
+                                 capture_output=True, text=True, timeout=60, check=True).stdout
         rows = [[int(word) for word in line.split()] for line in listing.splitlines()[1:]]
         code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in rows))
         self.socket = space.socket(socket.AF_PACKET, socket.SOCK_RAW)

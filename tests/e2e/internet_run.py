@@ -52,7 +52,7 @@ def nsupdate(internet: Internet, number: int, zone: str) -> None:
 
 def dig(internet: Internet, *words: str) -> None:
     subprocess.run(internet.hosts["client"].space.command("dig", "+tries=1", "+time=5", *words),
-                   capture_output=True, timeout=30, check=False)
+                   capture_output=True, timeout=60, check=False)
 
 
 def transfers(internet: Internet) -> None:

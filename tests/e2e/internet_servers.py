@@ -15,7 +15,7 @@ from daemons import Child
 from internet_zones import ODD, address, file_name
 from netns import Namespace
 
-READY_SECONDS = 30
+READY_SECONDS = 60
 
 
 class Daemon:

@@ -9,11 +9,13 @@ both let anyone transfer, and with answers of 3 KB and 60 KB, joined to a client
 """
 
 import contextlib
+import struct
 from pathlib import Path
 from typing import Dict, List
 
 import netns
 import servers
+from clients import question
 
 CLIENT = {4: "10.54.0.100", 6: "fd00:54::100"}
 SERVER_DEVICE, CLIENT_DEVICE = "srv1", "cli1"
@@ -21,6 +23,15 @@ MTU = 1280
 ZONE_RECORDS = 4000  # above the common ones
 MEDIUM, LARGE = "medium.example", "large.example"  # TXT, about 3 KB and 60 KB
 UDP_MOST = 4096
+PADDING = 12  # an EDNS option
+
+
+def padded_query(number: int, name: str, qtype: int, padding: int) -> bytes:
+    """A query that takes answers of 4096 bytes over UDP and has this much padding."""
+    head = struct.pack("!HHHHHH", number, 0, 1, 0, 0, 1)
+    option = struct.pack("!HH", PADDING, padding) + b"\0" * padding if padding else b""
+    edns = b"\0" + struct.pack("!HHIH", 41, UDP_MOST, 0, len(option))
+    return head + question(name, qtype) + edns + option
 
 
 def address(number: int, family: int) -> str:

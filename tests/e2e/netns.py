@@ -30,6 +30,25 @@ def ip(*words: str) -> str:
     return done.stdout
 
 
+def settle() -> None:
+    """Until what this host has sent so far has arrived where it goes.
+
+    A packet that crosses lo or a veth pair waits in a queue of the CPU that sent it, first in,
+    first out; on a busy machine that may be long after sendto(2) has returned.
+    """
+    cpus = os.sched_getaffinity(0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+        last.bind(("127.0.0.1", 0))
+        last.settimeout(20)
+        try:
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                last.sendto(b"", last.getsockname())
+                last.recv(1)
+        finally:
+            os.sched_setaffinity(0, cpus)
+
+
 def remove_leftovers() -> None:
     """Removes namespaces (and their /etc/netns) of runs whose process is gone."""
     names = {line.split()[0] for line in ip("netns", "list").splitlines() if line.strip()}

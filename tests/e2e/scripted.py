@@ -155,7 +155,7 @@ class Load:
         """The number of queries sent."""
         self.ending.set()
         if self.thread.is_alive():
-            self.thread.join(10)
+            self.thread.join(60)
         self.client.close()
         self.server.close()
         return self.sent

@@ -5,14 +5,14 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional
 
 import pytest
 
-from netns import Namespace
+from collectors import wait_until
+from netns import Namespace, settle
 
 # Each test that takes one runs on every ring that this kernel lets us open.
 RINGS = [pytest.param(ring, marks=pytest.mark.needs("ring_" + ring))
@@ -23,6 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = int(os.environ.get("DNSTAP_BPF_PATIENCE", "1"))
 START_SECONDS = STOP_SECONDS = 60 * PATIENCE  # more than an emulated machine takes
 NOBODY = 65534
+COUNTED, COUNTED_SECONDS = bool(os.environ.get("DNSTAP_BPF_COUNTED")), 6  # scripts/coverage
+COUNTED_WORDS = ("--confine log", "stays root")
 
 PACKET_OUT = ("datagrams", "segments", "fragments")
 PACKET_REASONS = ("packet_truncated", "packet_malformed", "packet_other", "duplicates")
@@ -54,6 +56,12 @@ def unprivileged(command: list, capabilities: Iterable[str] = ()) -> list:
     kept = ",".join(["-all", *("+" + name for name in capabilities)])
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
             f"--inh-caps={kept}", f"--ambient-caps={kept}", "--no-new-privs", "--", *command]
+
+
+def said_lines(stderr: str) -> List[str]:
+    """What it said, but for what it says of how scripts/coverage runs it."""
+    return [line for line in stderr.splitlines()
+            if not COUNTED or not any(words in line for words in COUNTED_WORDS)]
 
 
 @dataclass
@@ -125,6 +133,16 @@ class Tap:
         return self
 
     def __exit__(self, *_) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """At once; but a process that is killed leaves no counters behind."""
+        if COUNTED and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(COUNTED_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(STOP_SECONDS)
@@ -135,16 +153,33 @@ class Tap:
 
     def wait_watching(self) -> "Tap":
         """Until it says that it watches."""
-        deadline = time.monotonic() + START_SECONDS
-        while "watching" not in self.stderr:
+        def watches() -> bool:
             ended = self.process.poll()
             assert ended is None, f"the tap ended with {ended}: {self.stderr}"
-            assert time.monotonic() < deadline, f"the tap never said `watching`: {self.stderr}"
-            time.sleep(0.005)
+            return "watching" in self.stderr
+
+        wait_until("the tap says `watching`", watches, START_SECONDS)
         return self
 
+    def report(self) -> dict:
+        """The ledger and the sinks as they are now; of a tap that runs."""
+        self.ledger_file.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        wait_until("the ledger is written", self.ledger_file.exists)
+        return json.loads(self.ledger_file.read_text())
+
+    def seen(self) -> int:
+        """Packets that the tap has read by now, and those that its filters left in the kernel."""
+        count = self.report()["ledger"]
+        return count["recorded"] + count["filtered_kernel"]
+
+    def wait_seen(self, count: int) -> None:
+        wait_until(f"{count} packets are seen", lambda: self.seen() >= count)
+
     def stop(self, number: int = signal.SIGINT) -> Result:
+        """Ends it when all that was sent before has arrived."""
         assert self.process.poll() is None, f"the tap ended by itself: {self.stderr}"
+        settle()
         self.process.send_signal(number)
         return self.wait()
 

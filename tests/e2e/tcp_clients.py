@@ -27,7 +27,7 @@ class TcpClient:
         """opening: bytes that go out with the SYN (TCP Fast Open)."""
         family = socket.AF_INET6 if ":" in server else socket.AF_INET
         self.socket = space.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if opening is None:
             self.socket.connect((server, port))
@@ -63,7 +63,7 @@ class TcpClient:
         del self.buffer[:at]
         return found
 
-    def receive(self, wait: float = 20.0) -> List[bytes]:
+    def receive(self, wait: float = 60.0) -> List[bytes]:
         """Reads once, if something comes within `wait` seconds; the messages it made whole."""
         if select.select([self.socket], [], [], wait)[0]:
             read = self.socket.recv(1 << 20)
@@ -74,7 +74,7 @@ class TcpClient:
 
     def receive_until(self, enough: Callable[[List[bytes]], bool]) -> List[bytes]:
         found: List[bytes] = []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not enough(found):
             assert time.monotonic() < deadline, f"only {len(found)} messages came"
             found += self.receive(1.0)

@@ -82,12 +82,15 @@ def test_rotation_by_time(space, tap, folder):
     running = tap(f"file://{folder}/t-%H%M%S?rotate-interval=1s", "full", space=space)
     running.wait_watching()
     with Load(space, 200) as load:
-        time.sleep(3.3)
+        first = int(time.time())
+        wait_until("three files are done", lambda: running.stderr.count("finished ") >= 3)
         sent = load.stop()
+        running.wait_seen(sent)
+        seconds = int(time.time()) - first + 1
     time.sleep(2.2)
     result = stop_balanced(running)
     done = finished(result)
-    assert 3 <= len(done) <= 6 and sum(count for _, count in done) == sent
+    assert 3 <= len(done) <= seconds and sum(count for _, count in done) == sent
     assert all(re.search(r"/t-\d{6}$", name) and count for name, count in done), done
     assert len(list(folder.glob("t-*"))) == len(done)
 
@@ -98,16 +101,15 @@ def test_hangup_after_a_rename(space, tap, folder):
     path, moved = folder / "log", folder / "log.1"
     running = tap(f"file://{path}", "full", space=space).wait_watching()
     with Load(space, 500) as load:
-        time.sleep(0.5)
+        wait_until("something is written", lambda: path.stat().st_size > 10000)
         running.process.send_signal(signal.SIGHUP)  # not moved: nothing is lost, nothing emptied
-        time.sleep(0.3)
+        wait_until("more is written", lambda: path.stat().st_size > 30000)
         path.rename(moved)
         running.process.send_signal(signal.SIGHUP)
-        wait_until("the next file", path.exists)
-        time.sleep(0.3)
+        wait_until("the next file", lambda: path.exists() and path.stat().st_size > 10000)
         sent = load.stop()
     result = stop_balanced(running)
-    assert len(read_file(moved)) > 300 and len(read_file(path)) > 50
+    assert len(read_file(moved)) > 100 and len(read_file(path)) > 50
     assert len(read_file(moved)) + len(read_file(path)) == sent == result.sinks[0]["confirmed"]
     assert f"finished the file: {len(read_file(moved))} messages" in result.stderr
 
@@ -142,12 +144,12 @@ def test_full_at_the_end(space, tap, folder, what):
                 process = subprocess.Popen(space.command(binary(), *words), stdout=full, stderr=err)
             wait_until("it watches", lambda: b"watching" in (folder / "err").read_bytes())
             with Load(space, 1000):
-                assert process.wait(10) == 1
+                assert process.wait(60) == 1
             assert b"No space left" in (folder / "err").read_bytes()
             return
         running = tap(*words, space=space).wait_watching()
-        with Load(space, 3000):
-            time.sleep(0.5)
+        with Load(space, 3000) as load:
+            wait_until("more than has room", lambda: load.sent > 1500)
         if what == "ledger":
             (disk / "ballast").write_bytes(b"x" * 64 * 1024)
         result = running.stop()
@@ -202,7 +204,7 @@ def test_kill(space, tap, folder):
     """kill -9 leaves a file that every reader takes up to its last whole frame."""
     running = tap(f"file://{folder}/k", "full", space=space).wait_watching()
     with Load(space, 3000) as load:
-        time.sleep(0.5)
+        wait_until("something is written", lambda: (folder / "k").stat().st_size > 50000)
         running.process.kill()
         running.process.wait(10)
         sent = load.stop()

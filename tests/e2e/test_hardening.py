@@ -13,7 +13,7 @@ from tap import binary
 def readelf():
     def read(*words):
         done = subprocess.run(["readelf", "--wide", *words, str(binary())], capture_output=True,
-                              text=True, timeout=20, check=True)
+                              text=True, timeout=60, check=True)
         return done.stdout
 
     return read

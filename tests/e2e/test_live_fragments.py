@@ -2,27 +2,18 @@
 """UDP messages larger than the link: real servers and clients send them in fragments."""
 
 import socket
-import struct
 
 import pytest
 
 import large
-from clients import TXT, UdpClient, query, question
+from clients import TXT, UdpClient, query
 from frames import read_messages
 from lab import by_key, check_exchanges
+from large import padded_query
 from tap import RINGS, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 COUNT = 40
-PADDING = 12  # an EDNS option
-
-
-def padded_query(number, name, qtype, padding):
-    """A query that takes answers of 4096 bytes and has this much padding."""
-    head = struct.pack("!HHHHHH", number, 0, 1, 0, 0, 1)
-    option = struct.pack("!HH", PADDING, padding) + b"\0" * padding if padding else b""
-    edns = b"\0" + struct.pack("!HHIH", 41, large.UDP_MOST, 0, len(option))
-    return head + question(name, qtype) + edns + option
 
 
 def fragments_made(space, family):
@@ -102,7 +93,7 @@ def test_under_load(large_lab, tap, folder, ring):
             asked[client.port, number, "query"] = sent
             client.send(sent)
         for client in clients:
-            client.socket.settimeout(5)
+            client.socket.settimeout(60)
             received[client.port, number, "response"] = client.socket.recv(65535)
     for client in clients:
         client.socket.close()

@@ -39,7 +39,7 @@ class Terminal:
         os.write(self.terminal, keys)
 
     def wait(self):
-        wait_until("it ends", lambda: self.reads(b"\0"), 20)
+        wait_until("it ends", lambda: self.reads(b"\0"))
         os.close(self.terminal)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -64,7 +64,7 @@ def test_run_wants_root(folder):
         copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
         copy(REPOSITORY / name, folder / name)
     done = subprocess.run(unprivileged(["make", "-s", "-C", str(folder), "run"]), text=True,
-                          capture_output=True, timeout=20, check=False)
+                          capture_output=True, timeout=60, check=False)
     assert done.returncode == 2 and "sudo make run" in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
@@ -72,7 +72,7 @@ def test_run_wants_root(folder):
 def test_version_leaves_the_index_alone(folder):
     """Or it would belong to root after `sudo make`, and `git add` would fail."""
     def run(*words):
-        return subprocess.run([str(word) for word in words], cwd=folder, text=True, timeout=20,
+        return subprocess.run([str(word) for word in words], cwd=folder, text=True, timeout=60,
                               capture_output=True, check=True).stdout.strip()
 
     (folder / "scripts").mkdir()

@@ -14,10 +14,11 @@ import pytest
 
 from clients import UdpClient, dnsperf, query, write_dnsperf_input
 from collectors import Collector, wait_until
+from hosts import until_at_rest
 from lab import SERVER_DEVICE
 from scrape import PORT, Scrape, ask, connect, exchange, promtool, request, scrape
 from scripted import Load
-from tap import REPOSITORY, stop_balanced
+from tap import REPOSITORY, RINGS, stop_balanced
 
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 DEPLOY = REPOSITORY / "scripts" / "deploy"
@@ -35,13 +36,13 @@ REASONS = {"packets_dropped": ("ring_full", "ring_broken", "packet_truncated", "
                                 "filtered_type", "filtered_rcode")}
 
 
-def settled(space, **where) -> Scrape:
-    """A scrape after which nothing changes any more."""
+def settled(space, messages: int, **where) -> Scrape:
+    """A scrape that has so many messages, after which nothing changes any more."""
     before = {}
     while True:
         now = scrape(space, **where)
         counts = {key: value for key, value in now.counters.items() if "process" not in key[0]}
-        if counts == before:
+        if counts == before and now.get("messages_total") >= messages:
             return now
         before = counts
         time.sleep(0.15)
@@ -93,9 +94,9 @@ def test_under_load(lab, tap, folder):
         load.join(0.03)
     with UdpClient(lab.client, lab.addresses["knot"][6]) as client:
         client.ask([query(n, f"missing{n}.example", flags=0) for n in range(20)])
-    last = settled(lab.server)
+    last = settled(lab.server, 2 * LOAD + 40)
     result = stop_balanced(running)
-    assert done["completed"] == LOAD and len(scrapes) > 3
+    assert done["completed"] == LOAD and scrapes
     for before, after in zip(scrapes, [*scrapes[1:], last]):
         for key, value in before.counters.items():
             assert after.counters[key] >= value, key
@@ -108,7 +109,7 @@ def test_under_load(lab, tap, folder):
     assert last.get("sink_queue_size_bytes", sink=f"file://{folder}/x.fstrm") == 32 << 20
     assert last.get("ring_peak_bytes") > 0 and last.get("interfaces") == 1
     assert last.samples["process_resident_memory_bytes", ()] > 1 << 20
-    assert abs(last.samples["process_start_time_seconds", ()] - time.time()) < 60
+    assert abs(last.samples["process_start_time_seconds", ()] - time.time()) < 3600
 
 
 @pytest.mark.needs("promtool")
@@ -118,7 +119,7 @@ def test_promtool(lab, tap, folder):
         ).wait_watching()
     with UdpClient(lab.client, lab.addresses["knot"][4]) as client:
         client.ask([query(n, f"n{n}.example", flags=0) for n in range(20)])
-    found = settled(lab.server)
+    found = settled(lab.server, 40)
     assert not promtool("check", "metrics", text=found.text)
     dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
@@ -156,12 +157,12 @@ def test_ready(space, tap, folder):
             collector.wait_started()
             wait_until("ready", lambda: ask(space, "/readyz").status == 200)
             wait_until("the same in the metrics", lambda: scrape(space).get(
-                "sink_connected", sink=f"unix://{there}") == 1, 1)
+                "sink_connected", sink=f"unix://{there}") == 1)
         wait_until("not ready", lambda: ask(space, "/readyz").status == 503)
         space.ip("link", "del", "watched0")
         wait_until("no interface", lambda: "no interface is watched\n" in ask(
             space, "/readyz").text)
-        wait_until("the same in the metrics", lambda: scrape(space).get("interfaces") == 0, 1)
+        wait_until("the same in the metrics", lambda: scrape(space).get("interfaces") == 0)
     finally:
         running.stop()
 
@@ -181,20 +182,20 @@ def test_reload(space, tap, folder):
     with Collector(folder / "s") as collector:
         running = tap("--config", config, space=space).wait_watching()
         load = Load(space, 0)  # by hand
+        collector.wait_started()
         load.send(500)
-        first = settled(space)
+        first = settled(space, 500)
         reload(running, stays)
         wait_until("the sink's end", lambda: collector.finished == 1)
         load.send(100)
-        without = settled(space)
+        without = settled(space, 600)
         reload(running, stays, goes + "?queue=2M")
         collector.wait_started(2)
         load.send(70)
-        time.sleep(0.1)
-        last = settled(space)
+        last = settled(space, 670)
         load.stop()
         reload(running, "tcp:/nonsense", says="nothing is changed")
-        done = settled(space)
+        done = settled(space, 670)
         stop_balanced(running, reloaded=True)
     offered = [each.get("sink_frames_total", sink=goes) for each in (first, without, last)]
     assert offered[0] == offered[1] > 0 and offered[2] >= offered[1] + 70
@@ -298,6 +299,14 @@ def delays(collector: Collector) -> list:
                   for (when, _), message in zip(collector.arrivals, collector.messages))
 
 
+def is_answered(space) -> bool:
+    """Within the patience of scrape.connect()."""
+    try:
+        return ask(space, "/healthz").status == 200
+    except OSError:
+        return False
+
+
 def test_slow_clients(space, tap, folder):
     """They hold the few connections there are, for a time, and nothing else."""
     with Collector(folder / "s") as collector:
@@ -307,19 +316,19 @@ def test_slow_clients(space, tap, folder):
         slow = Slow(space, 2 * CONNECTIONS)  # the rest waits in the kernel's queue
         began = time.monotonic()
         with Load(space, 2000) as load:
-            time.sleep(1.5)
+            wait_until("enough is sent", lambda: load.sent > 2000)
             assert sockets_of(running.process) - open_before <= CONNECTIONS
             sent = load.stop()
         collector.wait_frames(sent)
-        assert delays(collector)[len(collector.arrivals) * 9 // 10] < 0.2
+        assert delays(collector)[len(collector.arrivals) * 9 // 10] < LIFETIME / 4
         # the first lot is ended after its time, trickling or not; and so are those that came then
-        wait_until("an answer", lambda: ask(space, "/healthz").status == 200, 3 * LIFETIME)
+        wait_until("an answer", lambda: is_answered(space), 12 * LIFETIME)
         assert LIFETIME / 2 < time.monotonic() - began
         late = Slow(space, CONNECTIONS)
         time.sleep(0.1)
         began = time.monotonic()
         result = stop_balanced(running)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < LIFETIME / 2
         assert result.ledger["ring_full"] == 0 and result.ledger["messages"] == sent
         slow.close()
         late.close()
@@ -334,10 +343,10 @@ def test_all_connections_idle(space, tap):
         client.close()
     time.sleep(0.3)
     with connect(space) as client:
-        client.settimeout(1)
+        client.settimeout(LIFETIME / 2)
         client.sendall(request("/healthz"))
         assert client.recv(64).startswith(b"HTTP/1.1 200")
-    check_rest(running)
+    until_at_rest(running.process.pid)
 
 
 def test_many_scrapes(space, tap):
@@ -354,27 +363,28 @@ def test_many_scrapes(space, tap):
     for thread in threads:
         thread.start()
     with Load(space, 5000) as load:
-        time.sleep(1.5)
+        wait_until("each had answers", lambda: min(counts) > 5)
         sent = load.stop()
     ending.set()
     for thread in threads:
-        thread.join(20)
+        thread.join()
     result = stop_balanced(running)
     print(f"{sum(counts)} scrapes")
-    assert min(counts) > 5
     assert result.ledger["messages"] == sent and result.ledger["ring_full"] == 0
 
 
-def check_rest(running) -> None:
-    """Nothing wakes the tap."""
-    def switches() -> int:
-        return sum(int(number) for number in re.findall(
-            r"ctxt_switches:\s+(\d+)", Path(f"/proc/{running.process.pid}/status").read_text()))
-
-    time.sleep(1.2)
-    before = switches()
-    time.sleep(1.5)
-    assert switches() - before <= 6
+@pytest.mark.parametrize("ring", RINGS)
+def test_ring(space, tap, ring):
+    """How large it is, and the most that has waited in it since the scrape before."""
+    running = tap("--ring", ring, "--metrics", PORT, "-", space=space).wait_watching()
+    load = Load(space, 0)  # by hand
+    load.send(100)
+    found = scrape(space)
+    wait_until("something has waited", lambda: (load.send(100), scrape(space))[1].get(
+        "ring_peak_bytes") > 0)
+    load.stop()
+    assert found.get("ring_size_bytes") >= 1 << 20
+    stop_balanced(running)
 
 
 def test_idle(space, tap):
@@ -384,5 +394,5 @@ def test_idle(space, tap):
         scrape(space)
     with connect(space):
         pass
-    check_rest(running)
+    until_at_rest(running.process.pid)
     stop_balanced(running)

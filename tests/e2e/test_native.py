@@ -21,7 +21,7 @@ from tap import Tap, check_balance, stop_balanced
 pytestmark = pytest.mark.needs("root", "namespaces", "bpf")
 
 MESSAGES, RATE = 10000, 2000.0
-RUN_SECONDS = 240
+RUN_SECONDS = 600
 HOSTS = ("root", "nsd", "knot", "bind", "unbound", "bindres", "dnsdist", "forward", "all")
 FOUR = ("knot", "bind", "unbound", "dnsdist")  # which have MESSAGES each, about
 AUTHORITATIVE, RECURSIVE = (1, 2, 10, 11, 40), (20, 21, 30, 31, 41, 42, 43)
@@ -201,10 +201,10 @@ def test_addresses_and_ports_always(run, name):
 
 
 def test_times_are_near(run):
-    """Within the coarse clock of BIND, and the time that packets wait until a server reads them."""
+    """Within the coarse clock of BIND, and the time that packets wait for a server that is busy."""
     for name in HOSTS:
         for what, row in run.hosts[name].report.time_summary().items():
-            assert row["median_apart_us"] < 200_000, f"{name} {what}: {row}"
+            assert row["median_apart_us"] < 2_000_000, f"{name} {what}: {row}"
 
 
 def test_the_load_was_mixed(run):

@@ -110,7 +110,7 @@ def tap_some(system, rate=500):
         with Load(system, rate) as load:
             time.sleep(1)
             sent = load.stop()
-        wait_until("all queries", lambda: len(collector.arrivals) >= sent, 20)
+        wait_until("all queries", lambda: len(collector.arrivals) >= sent)
         assert len(collector.arrivals) == sent and not collector.errors
 
 

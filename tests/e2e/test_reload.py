@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIGHUP with --config: what stays misses nothing, what changes changes, what is wrong does not."""
 
+import itertools
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -46,10 +46,12 @@ class Configured:
         wait_until(f"a line with {says}: {self.tap.stderr}", lambda: self.said(says) > before)
 
     def ask(self, first: int, count: int = 20) -> None:
+        """Until they are read: they count under the configuration of that time."""
+        before = self.tap.seen()
         with UdpClient(self.lab.client, self.lab.addresses["knot"][4]) as client:
             client.ask([query(n, f"n{n % 300}.example", flags=0)
                         for n in range(first, first + count)])
-        time.sleep(0.05)  # they are counted under the configuration of the time when they are read
+        self.tap.wait_seen(before + 2 * count)
 
     def stop(self, reloaded: bool = True):
         return stop_balanced(self.tap, reloaded=reloaded)
@@ -76,11 +78,12 @@ def test_under_load(configured, lab, folder):
             dnsperf(lab.client, lab.addresses["knot"][4], LOAD, data)))
         load.start()
         for round_number in range(6):
-            time.sleep(0.1)
+            if round_number % 2:  # it has come back before it is taken out
+                second.wait_started(1 + round_number // 2)
             names = (stays, f"file://{folder}/{round_number}.fstrm") if round_number % 2 else (
                 other + " full", stays)
             configured.reload(*sinks(*names))
-        load.join(60)
+        load.join()
         result = configured.stop()
         assert collector.started == collector.finished == 1
         wait_until("the last FINISH", lambda: second.finished == second.started)
@@ -303,21 +306,17 @@ def test_another_reload_waits(configured, folder):
     assert [sink["confirmed"] for sink in result.sinks] == [40, 40, 40]
 
 
-def rotations(configured, folder, seconds: float = 2.2) -> None:
-    """Asks until the file has been rotated twice at least."""
-    first, end = 1001, time.monotonic() + seconds
-    while time.monotonic() < end:
-        configured.ask(first)
-        first += 20
-        time.sleep(0.1)
-
-
 def check_rotated(configured, folder, *, reloaded: bool) -> None:
-    before = len(list(folder.glob("*.fstrm*")))
-    rotations(configured, folder)
+    """Asks until the file has been rotated twice."""
+    before, first = len(list(folder.glob("*.fstrm*"))), itertools.count(1001, 20)
+
+    def rotated() -> bool:
+        configured.ask(next(first))
+        return len(list(folder.glob("*.fstrm*"))) >= before + 2
+
+    wait_until("it is rotated twice", rotated)
     result = configured.stop(reloaded=reloaded)
     files = list(folder.glob("*.fstrm*"))
-    assert len(files) >= before + 2, f"{files} {result.stderr}"
     assert "refuses" not in result.stderr
     assert sum(len(read_file(path)) for path in files) == result.ledger["frames"]
 

@@ -3,15 +3,16 @@
 
 import base64
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import captures
-from collectors import Collector, golang_dnstap, read_with
+from collectors import Collector, golang_dnstap, read_with, wait_until
 from frames import decode, read_file, read_messages
 from packets import ETHERNET, RAW_IP, pcap, pcapng
-from tap import REPOSITORY, check_balance, replay
+from tap import REPOSITORY, binary, check_balance, replay
 
 DATA = REPOSITORY / "tests" / "data"
 TALKS = sorted(name for name in captures.files() if name.startswith(("talk", "tags")))
@@ -190,6 +191,44 @@ def test_query_timeout(run, folder):
         assert result.ledger["responses_matched"] == matched
         answered = read_messages(folder / "x.fstrm")[1]
         assert answered.query_time == (first.time // 1000 * 1000 if matched else None)
+
+
+@pytest.mark.parametrize("kind", (0, 108), ids=("null", "loop"))
+def test_bsd_loopback(run, folder, kind):
+    """Captures of lo on macOS and the BSDs: an address family of four bytes, then the packet."""
+    capture = folder / "lo.pcap"
+    packets = [captures.whole(packet.time, b"\2\0\0\0" + packet.data) for packet in captures.large(20)]
+    capture.write_bytes(pcap(kind, packets))
+    result = run(capture, f"file://{folder}/x.fstrm", "full")
+    check_balance(result)
+    assert result.ledger["responses_matched"] == 20
+    assert len(read_messages(folder / "x.fstrm")) == 40
+
+
+def test_link_type_that_is_not_known(run, folder):
+    """Said by its name, with what can be read."""
+    capture = folder / "radio.pcap"
+    capture.write_bytes(pcap(127, captures.large(1)))
+    result = run(capture, "-", status=1)
+    assert "IEEE802_11_RADIO" in result.stderr and "Linux cooked" in result.stderr
+
+
+def test_from_a_pipe_in_pieces(folder):
+    """As from tcpdump -w -: what has come is told before the pipe ends."""
+    content = pcap(RAW_IP, captures.large(10))
+    first = len(pcap(RAW_IP, captures.large(5)))
+    with subprocess.Popen([binary(), "-r", "-", f"file://{folder}/x.fstrm", "full"],
+                          stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(content[:first])
+        process.stdin.flush()
+        path = folder / "x.fstrm"
+        wait_until("some are written",
+                   lambda: path.exists() and b"n1\7example" in path.read_bytes())
+        assert process.poll() is None
+        process.stdin.write(content[first:])
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, told
+    assert len(read_file(path)) == 20
 
 
 def test_cut_capture(run, folder):

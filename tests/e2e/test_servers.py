@@ -212,6 +212,14 @@ def test_capabilities_are_enough(lab, folder, readable_program):
                     lab.addresses["knot"][4])
 
 
+@pytest.mark.parametrize("words", ([], ["--verbose"]), ids=("as usual", "verbose"))
+def test_verbose(lab, tap, words):
+    """It says more about how it starts, and lines of debugging only then."""
+    running = tap("-i", SERVER_DEVICE, *words, "-", space=lab.server).wait_watching()
+    told = stop_balanced(running).stderr
+    assert ("debug: " in told) == bool(words), told
+
+
 def test_dig(lab, tap, folder):
     """A look-up by hand, over both families."""
     running = tap("-i", SERVER_DEVICE, f"file://{folder}/x.fstrm", "full",

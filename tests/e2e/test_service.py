@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from collectors import wait_until
+from hosts import until_at_rest
 from scripted import Load, Scripted
 from tap import REPOSITORY, stop_balanced
 
 LIVE = pytest.mark.needs("root", "namespaces", "bpf")
 EXPOSURE_MAX = 2.0
+STATUS_SECONDS = 5  # user/agent/service.h
 UNIT = REPOSITORY / "scripts" / "deploy" / "systemd" / "dnstap-bpf.service.in"
 
 
@@ -45,7 +47,7 @@ class Manager:
                 (time.monotonic(), dict(line.split("=", 1) for line in data.splitlines())))
         return self.heard
 
-    def wait_for(self, name, pattern=".*", seconds=10):
+    def wait_for(self, name, pattern=".*", seconds=60):
         """The next message, behind the last that was waited for, with such a value."""
         end = time.monotonic() + seconds
         while True:
@@ -84,12 +86,13 @@ def test_life(space, tap, folder, manager):
         assert "watching lo" in running.stderr, "READY comes when everything is open"
         assert re.fullmatch(r"Watching lo \((array|BPF|perf) ring\); [01] of 2 sinks connected; "
                             "0 messages, 0 lost", ready["STATUS"])
+        began = time.monotonic()
         with Load(space, 500) as load:
-            time.sleep(0.3)
+            wait_until("enough is sent", lambda: load.sent > 100)
             sent = load.stop()
-        service.wait_for("STATUS", f"1 of 2 sinks connected; {sent} messages, 0 lost", 11)
+        service.wait_for("STATUS", f"1 of 2 sinks connected; {sent} messages, 0 lost")
         told = service.count("STATUS")
-        assert told <= 3
+        assert told <= 3 + (time.monotonic() - began) / STATUS_SECONDS
         running.process.send_signal(signal.SIGHUP)
         _, reloading = service.wait_for("RELOADING", "1")
         assert int(reloading["MONOTONIC_USEC"]) > 0
@@ -108,18 +111,30 @@ def test_not_ready_when_a_sink_cannot_be_opened(space, tap, manager):
     assert service.listen(0.2) == []
 
 
+def check_beats(service, interval, began):
+    """Six, on the average more often than the interval; in all not much more often than twice."""
+    first, _ = service.wait_for("WATCHDOG", "1")
+    for _ in range(5):
+        last, _ = service.wait_for("WATCHDOG", "1")
+    assert (last - first) / 5 < interval
+    assert service.count("WATCHDOG") < 2 + (last - began) / (interval / 4)
+
+
+def is_stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+
 @LIVE
 def test_watchdog(space, tap, manager):
     """At half the interval, from an idle loop and a busy one; a loop that hangs says nothing."""
     service = manager(watchdog_us=600_000)
+    began = time.monotonic()
     running = tap("-", space=space).wait_watching()
-    service.listen(1.5)
+    check_beats(service, 0.6, began)
     with Load(space, 3000):
-        service.listen(1.5)
-    beats = [when for when, message in service.heard if "WATCHDOG" in message]
-    gaps = [after - before for before, after in zip(beats, beats[1:])]
-    assert len(beats) >= 8 and max(gaps) < 0.55 and min(gaps) > 0.15, gaps
+        check_beats(service, 0.6, began)
     running.process.send_signal(signal.SIGSTOP)
+    wait_until("it stands still", lambda: is_stopped(running.process.pid))
     service.listen(0.1)
     quiet = service.count("WATCHDOG")
     service.listen(0.7)
@@ -132,20 +147,12 @@ def test_watchdog(space, tap, manager):
 @LIVE
 def test_nobody_listens(space, tap, monkeypatch):
     """Without a service manager an idle tap sleeps; a socket that is gone does not disturb it."""
-    def switches():
-        return sum(int(number) for number in re.findall(
-            r"ctxt_switches:\s+(\d+)",
-            Path(f"/proc/{running.process.pid}/status").read_text()))
-
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
     with tap("-", space=space).wait_watching() as gone:
         stop_balanced(gone)
     monkeypatch.delenv("NOTIFY_SOCKET")
     running = tap("-", space=space).wait_watching()
-    time.sleep(1.2)
-    before = switches()
-    time.sleep(1.5)
-    assert switches() - before <= 6
+    until_at_rest(running.process.pid)
     stop_balanced(running)
 
 
@@ -170,7 +177,7 @@ def test_unit_is_hardened(folder):
     unit = folder / "dnstap-bpf.service"
     unit.write_text(UNIT.read_text().replace("@BINDIR@", "/usr/bin").replace("@SYSCONFDIR@", "/etc"))
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", str(unit)],
-                          capture_output=True, text=True, timeout=30, check=True)
+                          capture_output=True, text=True, timeout=60, check=True)
     figure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     print(figure.group(0))
     assert float(figure.group(1)) <= EXPOSURE_MAX, done.stdout

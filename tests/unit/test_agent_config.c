@@ -202,9 +202,21 @@ static void faults_of_sinks_have_theirs(void **state)
 	refused("sinks:\n  - full: yes\n", "2: sinks: ", "wants the key url");
 	refused("sinks:\n  - [/a, full]\n", "2: sinks: ", "not a list");
 	refused("sinks:\n  - /a\nsinks:\n  - /b\n", "3: sinks: ", "on line 1 already");
+	refused("sinks:\n  - url: udp://h\n    queue: 1M\n", "2: sinks: ", "udp://h");
 	assert_int_not_equal(parse("port: 53\n", ""), 0);
 	assert_non_null(strstr(error, path));
 	assert_non_null(strstr(error, "no sink"));
+	(void)state;
+}
+
+static void sinks_have_a_bound(void **state)
+{
+	char text[SINK_TEXT_MAX + 64];
+
+	snprintf(text, sizeof(text), "sinks:\n  - /%0*d\n", SINK_TEXT_MAX, 1);
+	refused(text, "2: sinks: ", "longer than");
+	snprintf(text, sizeof(text), "sinks:\n  - url: /a\n    tls-ca: /%0*d\n", SINK_TEXT_MAX, 1);
+	refused(text, "3: tls-ca: ", "too long");
 	(void)state;
 }
 
@@ -374,6 +386,7 @@ int main(void)
 		cmocka_unit_test(the_command_line_wins),
 		cmocka_unit_test(each_fault_has_its_place),
 		cmocka_unit_test(faults_of_sinks_have_theirs),
+		cmocka_unit_test(sinks_have_a_bound),
 		cmocka_unit_test(all_faults_are_found),
 		cmocka_unit_test(no_file_and_no_text),
 		cmocka_unit_test(no_file_but_a_pipe),

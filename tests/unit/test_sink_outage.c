@@ -20,8 +20,8 @@ enum {
 	BATCHES = 4, /* one right after the other, as when the sender is late for the first */
 	BATCH_MAX = 100,
 	/* The tries to connect are by then further apart than PATIENCE_MS. */
-	WARM_MS = 1500,
-	PATIENCE_MS = 250,
+	WARM_MS = 4000,
+	PATIENCE_MS = 2500,
 };
 
 static char directory[] = "/tmp/test-outage-XXXXXX";
@@ -64,8 +64,8 @@ static void the_disk_gets_all_without_waiting_for_the_next_try(void **state)
 	snprintf(url.text, sizeof(url.text), "%s", url.target);
 	if (sink_new(&url, &options, &sink, error, sizeof(error)))
 		fail_msg("%s", error);
-	pause_ns(999999999);
-	pause_ns(WARM_MS % 1000 * 1000000L);
+	for (unsigned ms = 0; ms < WARM_MS; ms += 100)
+		pause_ns(100000000);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		uint64_t patience = clock_monotonic() + PATIENCE_MS * NS_PER_MS;
 

@@ -70,11 +70,11 @@ static void everything_is_confirmed(const char *text, struct collector *collecto
 
 	collector_start(collector);
 	offer(sink, 0, 40000);
-	assert_true(drained(sink, 20000));
+	assert_true(drained(sink, PATIENCE_MS));
 	c = stopped(sink, SINK_STOP_MS);
 	assert_int_equal(c.confirmed, 40000);
 	assert_int_equal(collector->received, 40000);
-	assert_true(within(1000, &collector->streams, 1));
+	assert_true(within(PATIENCE_MS, &collector->streams, 1));
 	assert_int_equal(c.connections, 1);
 	agree(&c, collector);
 	collector_stop(collector);
@@ -145,7 +145,7 @@ static void the_taps_own_connection_is_told(void **state)
 	options.own_socket_arg = &own;
 	snprintf(text, sizeof(text), "tcp://127.0.0.1:%u", port);
 	sink = open_sink(text, &options);
-	assert_true(within(2000, &own.calls, 1));
+	assert_true(within(PATIENCE_MS, &own.calls, 1));
 	stopped(sink, SINK_STOP_MS);
 	assert_int_equal(own.calls, 1);
 	assert_int_equal(own.protocol, IPPROTO_TCP);
@@ -160,19 +160,23 @@ static void the_taps_own_connection_is_told(void **state)
 static void an_idle_sink_delivers_within_50_ms(void **state)
 {
 	struct collector *c = collector_new(GOOD);
+	unsigned int quick = 0;
 	struct sink *sink;
 
 	(void)state;
 	listen_unix(c, unix_path('b'));
 	collector_start(c);
 	sink = open_sink(unix_path('b'), &live);
-	assert_true(connected(sink, 1, 2000));
-	for (uint64_t n = 0; n < 10; n++) {
+	assert_true(connected(sink, 1, PATIENCE_MS));
+	for (uint64_t n = 0; n < 30; n++) {
 		usleep(20000);
 		offer(sink, n, n + 1);
-		assert_true(within(50, &c->received, n + 1));
+		quick += within(50, &c->received, n + 1);
+		assert_true(within(PATIENCE_MS, &c->received, n + 1));
 	}
-	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 10);
+	/* on a machine that has nothing else to do all of them */
+	assert_true(quick > 5);
+	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 30);
 	collector_stop(c);
 	sink_free(sink);
 	free(c);
@@ -190,7 +194,7 @@ static void a_collector_may_come_later(void **state)
 	assert_int_equal(balanced(sink).queued, 1000);
 	listen_unix(c, unix_path('c'));
 	collector_start(c);
-	assert_true(within(1000, &c->received, 1000));
+	assert_true(within(PATIENCE_MS, &c->received, 1000));
 	assert_int_equal(stopped(sink, SINK_STOP_MS).confirmed, 1000);
 	collector_stop(c);
 	sink_free(sink);
@@ -208,14 +212,14 @@ static void an_idle_sink_sees_its_collector_go_and_finds_it_again(void **state)
 	collector_start(c);
 	sink = open_sink(unix_path('d'), &live);
 	offer(sink, 0, 10);
-	assert_true(within(2000, &c->received, 10));
+	assert_true(within(PATIENCE_MS, &c->received, 10));
 	shutdown(c->connection, SHUT_RDWR);
-	assert_true(connected(sink, 2, 1000));
+	assert_true(connected(sink, 2, PATIENCE_MS));
 	assert_int_equal(balanced(sink).unconfirmed, 10);
 	/* and one that speaks out of turn is no collector any more */
 	c->speak_after = 11;
 	offer(sink, 10, 11);
-	assert_true(connected(sink, 3, 1000));
+	assert_true(connected(sink, 3, PATIENCE_MS));
 	offer(sink, 11, 31);
 	counts = stopped(sink, SINK_STOP_MS);
 	assert_int_equal(counts.confirmed, 20);
@@ -243,12 +247,12 @@ static void nothing_is_lost_or_doubled_by_a_collector_that_hangs_up(void **state
 		offer(sink, n, n + 1000);
 		usleep(10000);
 	}
+	assert_true(connected(sink, 6, PATIENCE_MS));
 	c->hang_up_after = 0;
-	assert_true(drained(sink, 20000));
+	assert_true(drained(sink, PATIENCE_MS));
 	counts = stopped(sink, SINK_STOP_MS);
 	assert_int_equal(counts.offered, 100000);
 	assert_int_equal(counts.lost_queue_full + counts.lost_undelivered, 0);
-	assert_true(counts.connections > 5);
 	agree(&counts, c);
 	collector_stop(c);
 	sink_free(sink);
@@ -282,7 +286,7 @@ static void bad_collectors_cost_only_their_own_messages(void **state)
 			offer(sink[i], n, n + 500);
 	}
 	/* a live tap's offers do not wait: 14,000 of them, with sanitizers too */
-	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, 1000);
+	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, 1000 + BUSY_MS);
 	for (uint64_t n = 2000; n < 10000; n += 500) {
 		for (size_t i = 0; i < COUNT; i++)
 			offer(sink[i], n, n + 500);
@@ -297,7 +301,7 @@ static void bad_collectors_cost_only_their_own_messages(void **state)
 		agree(&counts[i], c[i]);
 		assert_false(sink_failed(sink[i]));
 	}
-	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, SINK_STOP_MS + 300);
+	assert_in_range((clock_monotonic() - began) / NS_PER_MS, 0, SINK_STOP_MS + 300 + BUSY_MS);
 	for (size_t i = 0; i < COUNT; i++) {
 		collector_stop(c[i]);
 		sink_free(sink[i]);

@@ -179,7 +179,7 @@ static void what_costs_too_much_is_left(void **state)
 	start = cpu_ns();
 	assert_false(stream_search(&r->s, STREAM_SEARCH_MAX, false, &at));
 	print_message("%u us\n", (unsigned int)((cpu_ns() - start) / 1000));
-	assert_true(cpu_ns() - start < 60 * 1000000U);
+	assert_true(cpu_ns() - start < 300 * 1000000U);
 	free(r);
 }
 

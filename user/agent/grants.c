@@ -54,19 +54,6 @@ static void reading_free(struct reading *r)
 	free(r);
 }
 
-void grants_free(struct grants *g)
-{
-	struct reading *next;
-
-	if (!g)
-		return;
-	for (struct reading *r = g->readings; r; r = next) {
-		next = r->next;
-		reading_free(r);
-	}
-	free(g);
-}
-
 static bool is_used(const struct grants *g, const struct options *options)
 {
 	for (int i = 0; i < LEVELS; i++) {

@@ -20,9 +20,8 @@
 
 struct grants;
 
-/* NULL without memory. */
+/* NULL without memory. The opener's process has them to its end: nobody frees them. */
 struct grants *grants_new(const struct options *start, const struct options_source *source);
-void grants_free(struct grants *grants);
 
 /* Reads the options again; an undecided reading is dropped. Its number, or -errno. */
 int grants_reload(struct grants *grants);

@@ -36,11 +36,6 @@ void log_set_level(enum log_level level)
 	threshold = level;
 }
 
-enum log_level log_level(void)
-{
-	return threshold;
-}
-
 void log_set_function(log_fn *fn)
 {
 	output = fn;

@@ -19,7 +19,6 @@ enum { LOG_REPEATS = 5 };
 
 /* What is printed: this level and the more urgent ones. Default LOG_INFO. Call before threads. */
 void log_set_level(enum log_level level);
-enum log_level log_level(void);
 
 /* Looks whether standard error is the journal's (systemd.exec(5), JOURNAL_STREAM). At start. */
 void log_find_journal(void);
