@@ -4,6 +4,7 @@ test_rights.py."""
 
 import contextlib
 import os
+import signal
 import subprocess
 from pathlib import Path
 
