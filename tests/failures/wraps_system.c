@@ -103,6 +103,8 @@ WRAP(int, mkdir, CALL, -1, EROFS, (const char *path, mode_t mode), path, mode)
 WRAP(DIR *, opendir, CALL, NULL, EMFILE, (const char *path), path)
 WRAP(FILE *, fopen, CALL, NULL, EMFILE, (const char *path, const char *mode), path, mode)
 WRAP(FILE *, fdopen, CALL, NULL, ENOMEM, (int fd, const char *mode), fd, mode)
+WRAP(FILE *, fopencookie, CALL, NULL, ENOMEM,
+	(void *cookie, const char *mode, cookie_io_functions_t calls), cookie, mode, calls)
 WRAP(DIR *, fdopendir, CALL, NULL, ENOMEM, (int fd), fd)
 WRAP(struct dirent *, readdir, CALL, NULL, EIO, (DIR * dir), dir)
 WRAP(int, fstat, CALL, -1, EIO, (int fd, struct stat *status), fd, status)
