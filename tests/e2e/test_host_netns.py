@@ -29,7 +29,7 @@ BATCHES, BATCH = 4, 50
 DESCRIPTORS = 500  # more than a tap has, fewer than it may get
 SLOTS = 255  # namespaces that are watched at once
 OTHERS = 100  # what others' namespaces may add meanwhile; each has five descriptors
-GREW_KIB = 4096  # others' traffic fills tables meanwhile; a leak would be 200 of something
+GREW_KIB = 8192  # bursts touch more of the tables; a leak would be 200 of something
 
 
 @contextlib.contextmanager
