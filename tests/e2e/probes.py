@@ -96,6 +96,14 @@ def vlan() -> str:
     return ""
 
 
+def tun() -> str:
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        return f"tun devices: /dev/net/tun: {error.strerror}"
+    return ""
+
+
 @functools.lru_cache(None)
 def qemu() -> str:
     lacking = [name for name in ("qemu-system-x86_64", "busybox", "cpio", "depmod")
@@ -165,4 +173,4 @@ def fresh_root() -> str:
 
 ALL = {probe.__name__: probe for probe in (
     af_xdp, bpf, cgroups, clang, fresh_root, full, guest, namespaces, promtool, qemu, ring_array,
-    ring_bpf, ring_perf, root, systemd, tshark, vlan)}
+    ring_bpf, ring_perf, root, systemd, tshark, tun, vlan)}

@@ -274,6 +274,7 @@ class Tun:
             os.write(self.fd, ip(target, 53, source, ports[0], response(payload)))
 
 
+@pytest.mark.needs("tun")
 def test_tun_client(spaces, watch, messages):
     """This host asks through a device without a link layer."""
     space = spaces()
@@ -284,6 +285,7 @@ def test_tun_client(spaces, watch, messages):
     check_exchanges(messages(), exchanges, "RESOLVER", "10.59.0.1", "10.59.0.2")
 
 
+@pytest.mark.needs("tun")
 def test_tun_server(spaces, knot, watch, messages):
     """This host is asked through it; by default the device is watched too."""
     space = spaces()
