@@ -125,18 +125,23 @@ WRAP(int, setrlimit, CALL, -1, EPERM, (int resource, const struct rlimit *limit)
 
 /* Those that a macro does not fit. */
 
+static int print_new(char **text, const char *format, va_list args)
+{
+	if (wraps_fails(CALL, "asprintf")) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_vasprintf(text, format, args);
+}
+
 int __wrap_asprintf(char **text, const char *format, ...);
 int __wrap_asprintf(char **text, const char *format, ...)
 {
 	va_list args;
 	int len;
 
-	if (wraps_fails(CALL, "asprintf")) {
-		errno = ENOMEM;
-		return -1;
-	}
 	va_start(args, format);
-	len = __real_vasprintf(text, format, args);
+	len = print_new(text, format, args);
 	va_end(args);
 	return len;
 }
@@ -148,12 +153,9 @@ int __wrap___asprintf_chk(char **text, int flag, const char *format, ...)
 	va_list args;
 	int len;
 
-	if (wraps_fails(CALL, "asprintf")) {
-		errno = ENOMEM;
-		return -1;
-	}
+	(void)flag;
 	va_start(args, format);
-	len = __real___vasprintf_chk(text, flag, format, args);
+	len = print_new(text, format, args);
 	va_end(args);
 	return len;
 }

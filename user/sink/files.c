@@ -19,7 +19,7 @@
 static int open_to_read(const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat status;
+	struct stat status = {0};
 
 	if (fd < 0)
 		return errno == ENXIO ? -FILES_NOT_REGULAR : -errno;
