@@ -238,7 +238,7 @@ $(FAILURES): $(BUILD)/tests/failures/%: $(BUILD)/tests/failures/%.o \
 # A fuzz harness is the same, called by libFuzzer or (files.c) with the files of its corpus.
 FUZZERS     := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_DRIVER ?= $(BUILD)/tests/fuzz/files.o
-FUZZ_WRAPS  := -Wl,--wrap=getrandom,--wrap=table_new
+FUZZ_WRAPS  := -Wl,--wrap=getrandom,--wrap=table_new,--wrap=malloc,--wrap=calloc,--wrap=free
 fuzzers: $(FUZZERS)
 corpora: $(FUZZERS)
 	$(Q)for fuzzer in $^; do \
@@ -250,7 +250,7 @@ $(BUILD)/tests/fuzz/fuzz_pipeline: FUZZ_WRAPS += \
 	-Wl,--wrap=copies_new,--wrap=fragments_new
 $(BUILD)/tests/fuzz/fuzz_pipeline.o: $(BUILD)/proto/dnstap.pb-c.h
 $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_DRIVER) \
-		$(BUILD)/tests/fuzz/heard.o $(BUILD)/tests/fuzz/tables.o $(TEST_OBJECTS)
+		$(patsubst %,$(BUILD)/tests/fuzz/%.o,heard tables blocks) $(TEST_OBJECTS)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(HARDENING) $(HARDENED_LINK) $(LDFLAGS) $(FUZZ_WRAPS) \
 		-o $@ $^ $(LIBS)
 
